@@ -1,4 +1,4 @@
-"""The main job in under five minutes on two cores: a fashion classifier, from an EfficientNet-Lite0 to a MobileNetV3.
+"""The main job in a few minutes on two cores: a fashion classifier, from an EfficientNet-Lite0 to a MobileNetV3.
 
     python pipelines/quickstart.py        or        tfkd run pipelines/quickstart.py
 

@@ -1,9 +1,11 @@
 """Files are written whole or not at all."""
 
 import errno
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from tfkd.errors import RequestError
 from tfkd.files import (
     append_hash,
+    cannot_write,
     content_digest,
     content_size,
     described,
@@ -19,9 +22,14 @@ from tfkd.files import (
     fingerprint,
     has_own_hash,
     is_as_described,
+    read_regular,
     read_sealed,
     remove_partial,
     replacing,
+    require_different,
+    require_outside,
+    require_writable,
+    resolved,
     scratch,
     sha256,
     write_json,
@@ -178,3 +186,90 @@ def test_the_digest_of_a_folder_is_that_of_the_lines_that_sha256sum_prints(tmp_p
     assert content_digest(tmp_path) == printed.stdout.strip()
     assert content_size(tmp_path) == len("one" + "two" + "three")
     assert content_digest(tmp_path / "b") == sha256(tmp_path / "b")
+
+
+def test_of_a_regular_file_so_much_is_read_and_one_byte_more(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b"0123456789")
+    (tmp_path / "link").symlink_to(path)
+    assert read_regular(path, 10) == read_regular(tmp_path / "link", 20) == b"0123456789"
+    assert read_regular(path, 4) == b"01234"
+
+
+def test_neither_pipes_nor_devices_nor_folders_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # nobody writes to it: opening it would wait for ever
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for path, message in {
+        tmp_path / "pipe": "is a pipe or device; name a regular file",
+        tmp_path / "link": "is a pipe or device",
+        Path("/dev/zero"): "is a pipe or device",
+        tmp_path: "is a folder; name a regular file",
+        tmp_path / "gone": "cannot be read: No such file",
+        tmp_path / "loop": "cannot be read: Too many levels of symbolic links",
+    }.items():
+        with pytest.raises(RequestError, match=message) as error:
+            read_regular(path, 10)
+        assert str(error.value).startswith(f"{path} ")
+
+
+def test_two_files_to_write_are_different(tmp_path: Path) -> None:
+    one, other = tmp_path / "a.json", tmp_path / "b.html"
+    (tmp_path / "link").symlink_to("a.json")
+    require_different(one, None, other, None)
+    for same in (one, tmp_path / "x" / ".." / "a.json", tmp_path / "link"):
+        with pytest.raises(RequestError, match=r"would replace .*a\.json, which is the same file\. Name another"):
+            require_different(one, other, same)
+
+
+def test_a_file_to_write_is_no_input_and_in_none(tmp_path: Path) -> None:
+    lock, bundle = tmp_path / "a.lock", tmp_path / "bundle"
+    lock.touch()
+    bundle.mkdir()
+    (tmp_path / "link").symlink_to("a.lock")
+    require_outside(None, lock, bundle)
+    require_outside(tmp_path / "a.json", lock, bundle)
+    for path in (lock, tmp_path / "link"):
+        with pytest.raises(RequestError, match=r"is one of the inputs, which would be replaced\. Name another"):
+            require_outside(path, bundle, lock)
+    with pytest.raises(RequestError, match=r"is in .*bundle, which is sealed\. Name a file outside"):
+        require_outside(bundle / "new.json", lock, bundle)
+
+
+def test_links_that_lead_to_themselves_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "gone").symlink_to("target")
+    assert resolved(tmp_path / "gone") == tmp_path.resolve() / "target"
+    calls: list[Callable[[Path], Any]] = [resolved, require_different, lambda path: require_outside(path, tmp_path)]
+    for path in (tmp_path / "loop", tmp_path / "loop" / "a.json"):
+        for call in calls:
+            with pytest.raises(RequestError, match=r"leads to itself by symbolic links\. Name a file"):
+                call(path)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_and_nothing_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    before = sorted(tmp_path.iterdir())
+    for path in (None, tmp_path / "new.json", tmp_path / "file", tmp_path / "new/deep.json"):
+        require_writable(path)
+    for path, message in {
+        Path("/proc/x.lock"): "cannot be written: /proc: .*Name a file in a folder that can",  # root may do it by mode
+        tmp_path / "pipe": "cannot be written: it is no regular file",
+        Path("/dev/null"): "cannot be written: it is no regular file",
+        tmp_path: "cannot be written: it is no regular file",
+        tmp_path / "file" / "x.json": "cannot be written: .*file: Not a directory",
+        tmp_path / "loop": "leads to itself",
+    }.items():
+        with pytest.raises(RequestError, match=message) as error:
+            require_writable(path)
+        assert "\n" not in str(error.value) and "Free some space" not in str(error.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_space_is_advised_where_it_is_missing(tmp_path: Path) -> None:
+    for number, has in ((errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False)):
+        with pytest.raises(RequestError) as error, cannot_write(tmp_path):
+            raise OSError(number, os.strerror(number))
+        assert ("Free some space" in str(error.value)) is has and "hoose another folder" in str(error.value)

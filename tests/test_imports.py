@@ -15,6 +15,7 @@ ORDER = (
         "arguments",
         "records",
         "files",
+        "strict_json",
         "machine",
         "quiet",
         "import_path",

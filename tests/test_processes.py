@@ -5,13 +5,14 @@ import os
 import runpy
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.traps import set_traps
 from tfkd.errors import RequestError
-from tfkd.processes import FORKSERVER
+from tfkd.processes import FORKSERVER, ReportedTime, processor_seconds, reported_seconds
 from tfkd.sandbox import Sandbox
 
 HERE = Path(__file__)
@@ -90,3 +91,26 @@ def test_modules_of_the_current_folder_replace_no_installed_ones_in_a_child(
     protobuf, flatbuffers, own = done.stdout.splitlines()
     assert "site-packages" in protobuf and "site-packages" in flatbuffers and own == str(tmp_path / "own_module.py")
     assert not mark.exists()
+
+
+def test_the_time_that_a_child_reports_is_believed_within_what_the_cores_can_do(tmp_path: Path) -> None:
+    time_of_child = ReportedTime(tmp_path / "student" / "seed-1")
+    for wrong in (float("nan"), -1.0, "9", None, [1.0], 10**9):
+        time_of_child.report(wrong)
+    assert reported_seconds(tmp_path) == 0
+    before = processor_seconds()
+    time.sleep(0.05)
+    time_of_child.report(1e9)
+    found = reported_seconds(tmp_path / "student")
+    assert 0.05 <= found < 60 and reported_seconds(tmp_path / "control") == 0
+    assert processor_seconds() - before >= found
+    time_of_child.report(0.01)
+    assert reported_seconds(tmp_path) == found
+
+
+def test_a_child_begins_without_the_times_of_its_parent(tmp_path: Path) -> None:
+    time_of_child = ReportedTime(tmp_path)
+    time.sleep(0.05)
+    time_of_child.report(0.05)
+    with Sandbox(RequestError, context=FORKSERVER) as sandbox:
+        assert sandbox.call(HERE, reported_seconds, tmp_path) == 0

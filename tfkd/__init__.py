@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfkd.interface.comparing import DiffReport, diff
     from tfkd.interface.exporting import export
     from tfkd.interface.fitting import FitReport, fit
+    from tfkd.interface.monitoring import DriftReport, drift
     from tfkd.interface.results import ExportReport, RunReport
     from tfkd.interface.running import load_recipe, run
     from tfkd.interface.runs import SoftLabelBatches
@@ -41,6 +42,7 @@ __all__ = [
     "Bundle",
     "DiffReport",
     "Distiller",
+    "DriftReport",
     "ExportReport",
     "FitReport",
     "GateError",
@@ -58,6 +60,7 @@ __all__ = [
     "__version__",
     "bench",
     "diff",
+    "drift",
     "export",
     "fit",
     "load_bundle",
@@ -70,6 +73,7 @@ _MODULES = {
     "BenchReport": "tfkd.interface.benchmarking",
     "Bundle": "tfkd.bundle.loading",
     "DiffReport": "tfkd.interface.comparing",
+    "DriftReport": "tfkd.interface.monitoring",
     "Distiller": "tfkd.distill.distiller",
     "ExportReport": "tfkd.interface.results",
     "FitReport": "tfkd.interface.fitting",
@@ -87,6 +91,7 @@ _MODULES = {
     "VerifyReport": "tfkd.interface.checking",
     "bench": "tfkd.interface.benchmarking",
     "diff": "tfkd.interface.comparing",
+    "drift": "tfkd.interface.monitoring",
     "export": "tfkd.interface.exporting",
     "fit": "tfkd.interface.fitting",
     "load_bundle": "tfkd.bundle.loading",

@@ -12,6 +12,8 @@ import os
 import re
 import secrets
 import shutil
+import stat
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,9 +136,10 @@ def cannot_write(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RequestError(
-            f"Cannot write {path}: {_reason(error)}. Free some space or choose another folder, then run it again."
-        ) from error
+        reason = _reason(error)
+        is_full = any(os.strerror(number) in reason for number in (errno.ENOSPC, errno.EDQUOT))
+        advice = "Free some space or choose" if is_full else "Choose"
+        raise RequestError(f"Cannot write {path}: {reason}. {advice} another folder, then run it again.") from error
 
 
 def _reason(error: OSError) -> str:
@@ -256,28 +259,92 @@ def _renameat2() -> Callable[..., int] | None:
     return function
 
 
-def require_outside(path: Path | None, *folders: Path) -> None:
-    """Refuses a file in one of some folders, which are sealed; None is no file.
+def read_regular(path: Path, largest: int) -> bytes:
+    """Returns the first `largest` + 1 bytes of a file; opens neither pipes nor devices, which may block or never end.
 
     Raises:
-        RequestError: the file is in one of them.
+        RequestError: it is no regular file, or cannot be read.
     """
-    for folder in folders if path else ():
-        if path and path.resolve().is_relative_to(folder.resolve()):
-            raise RequestError(f"{path} is in {folder}, which is sealed. Name a file outside of it.")
+    try:
+        _require_regular(path, path.stat().st_mode)
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            _require_regular(path, os.fstat(stream.fileno()).st_mode)
+            return stream.read(largest + 1)
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = "folder" if stat.S_ISDIR(mode) else "pipe or device"
+        raise RequestError(f"{path} is a {kind}; name a regular file.")
+
+
+def resolved(path: Path) -> Path:
+    """Returns the absolute path of a file behind all links; the file may be missing.
+
+    Raises:
+        RequestError: links lead round in a circle.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise RequestError(f"{path} leads to itself by symbolic links. Name a file.") from None
+    return Path(os.path.realpath(path))
+
+
+def require_different(*paths: Path | None) -> None:
+    """Refuses two files to write that are the same one, also by links; None is no file.
+
+    Raises:
+        RequestError: a later one would replace an earlier one.
+    """
+    places: dict[Path, Path] = {}
+    for path in filter(None, paths):
+        if other := places.get(resolved(path)):
+            raise RequestError(f"{path} would replace {other}, which is the same file. Name another file for one.")
+        places[resolved(path)] = path
+
+
+def require_outside(path: Path | None, *inputs: Path) -> None:
+    """Refuses a file to write that is an input, or that is in a folder of them, which is sealed; None is no file.
+
+    Raises:
+        RequestError: the file is one of the inputs, or in one of them.
+    """
+    for each in inputs if path else ():
+        if path and resolved(path) == resolved(each):
+            raise RequestError(f"{path} is one of the inputs, which would be replaced. Name another file.")
+        if path and resolved(path).is_relative_to(resolved(each)):
+            raise RequestError(f"{path} is in {each}, which is sealed. Name a file outside of it.")
 
 
 def require_writable(path: Path | None) -> None:
     """Refuses a file that cannot be written, before the work for its content begins; None is no file.
 
+    Tries it beside the file; nothing stays.
+
     Raises:
-        RequestError: its folder is missing, or none, or cannot be written.
+        RequestError: there is something else than a file, or its folder is none or cannot be written.
     """
     if path is None:
         return
+    resolved(path)
     folder = next(each for each in path.absolute().parents if each.exists())
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise RequestError(f"{path} cannot be written. Name a file in a folder that can.")
+    if path.exists() and not path.is_file():
+        raise RequestError(f"{path} cannot be written: it is no regular file. Name another file.")
+    try:
+        try_writing_in(folder)
+    except OSError as error:
+        raise RequestError(
+            f"{path} cannot be written: {folder}: {error.strerror}. Name a file in a folder that can."
+        ) from None
+
+
+def try_writing_in(folder: Path) -> None:
+    """Makes a folder in another one and removes it, as root may do less than permissions say; raises an OSError."""
+    Path(tempfile.mkdtemp(prefix=".tfkd-", dir=folder)).rmdir()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -332,20 +399,6 @@ def read_sealed(path: Path) -> Any:
 
 def _seal(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns an object of JSON, as the `object_pairs_hook` of json.loads.
-
-    Raises:
-        RequestError: a key occurs twice.
-    """
-    values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            raise RequestError(f"has two values of {key!r}. Remove one of them.")
-        values[key] = value
-    return values
 
 
 def flush(folder: Path) -> None:

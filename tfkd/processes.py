@@ -1,24 +1,31 @@
-"""Child processes that start with TensorFlow loaded, and end with their parent."""
+"""Child processes that start with TensorFlow loaded, and end with their parent; the processor time that all take."""
 
 import contextlib
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.forkserver
 import os
+import resource
 import signal
 import sys
 import threading
+import time
 import types
+from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from tfkd import import_path
+from tfkd import import_path, machine
 
 # Importing TensorFlow takes longer than a short training or opening a model; a fork has it loaded.
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["tfkd.training.preloaded"])
 _SERVER = multiprocessing.forkserver._forkserver
 _SAFE = "PYTHONSAFEPATH"
+
+_reported: defaultdict[Path | None, float] = defaultdict(float)  # processor seconds by the folder of their work
+_reporting = threading.Lock()
 
 
 def start_server() -> None:
@@ -84,6 +91,7 @@ def begin_child(server: str | None = None) -> None:
         server: the parent's `server_address`, from which this process starts children too. Without it they are forked
             from a second server, which imports TensorFlow again.
     """
+    _reported.clear()
     import_path.protect_namespaces()
     multiprocessing.set_start_method("fork", force=True)
     if server is not None:
@@ -98,3 +106,45 @@ def begin_child(server: str | None = None) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def processor_seconds() -> float:
+    """Returns the processor time of this process and its children so far, of all their threads, seconds.
+
+    These are the children that were waited for, and those of the fork server as far as they reported their time: the
+    system counts them as children of the server, which is never waited for. The start of the server is not included.
+    """
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    with _reporting:
+        return sum(usage.ru_utime + usage.ru_stime for usage in usages) + sum(_reported.values())
+
+
+def reported_seconds(folder: Path) -> float:
+    """Returns the processor time that children of the fork server reported for their work in a folder, seconds."""
+    with _reporting:
+        return sum(seconds for place, seconds in _reported.items() if place and place.is_relative_to(folder))
+
+
+class ReportedTime:
+    """The processor time of a child of the fork server, by the child's own reports.
+
+    Args:
+        folder: folder that it works in, for `reported_seconds`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder, self._began, self._seconds = folder, time.monotonic(), 0.0
+
+    def report(self, seconds: Any) -> None:
+        """Notes what a child reports; a damaged child may send anything, so that it counts at most all cores' time.
+
+        Args:
+            seconds: `processor_seconds()` of the child; ignored if it is no number or less than before.
+        """
+        if not isinstance(seconds, float):
+            return
+        found = min(seconds, machine.cores() * (time.monotonic() - self._began))
+        if found > self._seconds:
+            with _reporting:
+                _reported[self._folder] += found - self._seconds
+            self._seconds = found

@@ -51,20 +51,47 @@ class InputTensor:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One column of a table, a number of its row.
+
+    Attributes:
+        name: as in the table's header.
+        categories: texts that it holds, whose numbers rows hold, and for any other text how many they are; empty for a
+            column of numbers.
+        mean: of its numbers in the training rows.
+        deviation: standard deviation of these numbers, above 0.
+        lowest: of these numbers.
+        highest: of these numbers.
+        whole: they are whole numbers.
+    """
+
+    name: str
+    categories: tuple[str, ...] = ()
+    mean: float = 0.0
+    deviation: float = 1.0
+    lowest: float = 0.0
+    highest: float = 0.0
+    whole: bool = False
+
+
+@dataclass(frozen=True)
 class Signature:
     """The raw inputs of a model, which the model normalises itself.
 
-    A text has one tensor, int32 [length] of ids of pieces; a sound has one, float32 [samples] or [samples, channels].
+    A text has one tensor, int32 [length] of ids of pieces; a row of a table one, float32 [columns]; a sound one,
+    float32 [samples] or [samples, channels].
 
     Attributes:
         kind: a name of `tfkd.inputs.KINDS`.
         tensors: tensors in the order of the model's inputs.
         pieces: the vocabulary of a text, in the order of the ids; a bundle holds it in a file of its own.
+        columns: of a table, in the order of a row; a bundle holds them in a file of their own.
     """
 
     kind: str
     tensors: tuple[InputTensor, ...]
     pieces: Annotated[tuple[str, ...], Field(exclude=True), SkipJsonSchema()] = field(default=(), repr=False)
+    columns: Annotated[tuple[Column, ...], Field(exclude=True), SkipJsonSchema()] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         return f"{self.kind} ({'; '.join(map(str, self.tensors))})"

@@ -1,10 +1,12 @@
-"""The manifest of a tiny bundle, and of one of texts."""
+"""The manifest of a tiny bundle, and of one of texts or of rows."""
 
 from collections.abc import Sequence
 
 from tfkd.bundle.manifest import DataEntry, Manifest, StudentEntry
+from tfkd.inputs.table.tensors import signature as signature_of_row
 from tfkd.inputs.text.tensors import signature
 from tfkd.inputs.text.vocabulary import SPECIAL
+from tfkd.signature import Column
 from tfkd.verification.records import Artifact
 
 
@@ -44,4 +46,11 @@ def tiny_manifest(classes: list[str], artifacts: Sequence[Artifact] = ()) -> Man
 def of_texts(manifest: Manifest) -> Manifest:
     """Changes the manifest of a bundle of images to one of texts."""
     changed = {"image_size": None, "signature": signature(20, (*SPECIAL, "a"))}
+    return manifest.model_copy(update={"student": manifest.student.model_copy(update=changed)})
+
+
+def of_table(manifest: Manifest, texts: Sequence[str] = ("cat", "b")) -> Manifest:
+    """Changes the manifest of a bundle of images to one of rows, with a column of numbers and one of these texts."""
+    columns = (Column("age"), Column(texts[0], tuple(texts)))
+    changed = {"image_size": None, "signature": signature_of_row(columns)}
     return manifest.model_copy(update={"student": manifest.student.model_copy(update=changed)})

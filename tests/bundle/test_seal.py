@@ -125,3 +125,9 @@ def test_a_file_in_a_sealed_bundle_is_refused_except_measurements(folder: Path, 
                 seal.require_unsealed(place / inside)
     (folder / "SHA256SUMS").unlink()
     seal.require_unsealed(folder / "new.svg")
+
+
+def test_a_link_that_leads_to_itself_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(RequestError, match=r"loop leads to itself by symbolic links\. Name a file\.$"):
+        seal.require_unsealed(tmp_path / "loop")

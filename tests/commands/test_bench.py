@@ -71,6 +71,8 @@ def test_a_file_that_cannot_be_written_is_refused_before_measuring(run, shipped,
         assert isinstance(done.exception, RequestError) and "cannot be written" in str(done.exception)
     done = run(shipped, option, shipped / "manifest.json")
     assert isinstance(done.exception, RequestError) and "which is sealed" in str(done.exception)
+    done = run(shipped, "--json", tmp_path / "one", "--junit", tmp_path / "one")
+    assert isinstance(done.exception, RequestError) and "one would replace" in str(done.exception)
 
 
 def test_a_baseline_without_these_files_is_an_error(run, shipped, tmp_path):

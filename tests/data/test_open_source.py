@@ -55,7 +55,7 @@ def test_a_photo_that_vanishes_later_is_named(tmp_path: Path) -> None:
     ("source", "message"),
     [
         ("foldr:x", "no source 'foldr'. Did you mean 'folder'?"),
-        ("photos", "no source 'photos'. Known: embedded, files, folder, texts, tfds."),
+        ("photos", "no source 'photos'. Known: embedded, files, folder, table, texts, tfds."),
         ("folder:", "names nothing after the colon"),
         ("embedded:fashion_mnist", "Did you mean 'fashion_mnist_mini'?"),
     ],
@@ -81,5 +81,5 @@ def test_sources_with_too_few_images_are_refused(tmp_path: Path, counts: dict[st
 
 def test_unlabelled_comes_from_a_folder(tmp_path: Path) -> None:
     root = fill(tmp_path, {"a": 5, "b": 5})
-    with pytest.raises(RequestError, match="set it to folder:PATH, texts:FILE or rest"):
+    with pytest.raises(RequestError, match="set it to folder:PATH, texts:FILE, table:FILE or rest"):
         open_source(data(root, unlabelled="tfds:mnist"), 1)

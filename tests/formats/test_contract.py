@@ -69,7 +69,7 @@ def test_an_unknown_precision_gets_the_widest_tolerances(format: Format) -> None
 def test_the_source_code_for_apps_has_templates_and_instructions(format: Format) -> None:
     for code in format.code:
         assert (TEMPLATES / code.template).is_file() and "{type}" in code.file
-        assert code.runtime in {*STEPS, "tokenizer"} and code.kind in KINDS
+        assert code.runtime in {*STEPS, "tokenizer", "counter"} and code.kind in KINDS
     assert not format.code or any(each.shipped for other in FORMATS.values() for each in other.precisions.values())
 
 

@@ -148,6 +148,7 @@ def signature_of(model: Any) -> Signature:
 
 KIND = InputKind(
     name="letters",
+    noun="letter",
     suffixes=(".txt",),
     companions=(),
     feature=("Text", "text"),

@@ -30,3 +30,10 @@ def test_a_model_is_taken_for_the_kind_whose_input_it_has() -> None:
     numbers = keras.Input((8,))
     with pytest.raises(RequestError, match=r"takes \(None, 8\), not one square RGB image"):
         signature_of(keras.Model(numbers, numbers))
+
+
+@pytest.mark.parametrize(("name", "what"), [("text", "ids of texts"), ("table", "the values of rows")])
+def test_what_is_no_image_has_no_normalization(name: str, what: str) -> None:
+    with pytest.raises(RequestError, match=f"^teachers.0.normalization = 'torch': {what} are not normalised"):
+        kind_of(name).normalization("torch", "teachers.0.normalization")
+    assert kind_of(name).normalization("none", "teachers.0.normalization") is None

@@ -14,7 +14,7 @@ import tfkd
 from tfkd.report.tables import Table
 
 SOURCE = Path(tfkd.__file__)
-FUNCTIONS = ("run", "export", "verify", "diff", "bench", "fit", "load_bundle", "load_recipe")
+FUNCTIONS = ("run", "export", "verify", "diff", "drift", "bench", "fit", "load_bundle", "load_recipe")
 
 
 def test_every_public_name_is_listed_documented_and_imported_for_type_checkers() -> None:
@@ -40,7 +40,7 @@ def test_no_module_takes_the_name_of_a_public_function() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["run", "export", "verify", "diff", "bench", "fit", "load_bundle", "Recipe", "SoftLabelBatches"]
+    "name", ["run", "export", "verify", "diff", "drift", "bench", "fit", "load_bundle", "Recipe", "SoftLabelBatches"]
 )
 def test_a_name_does_not_load_tensorflow(name: str) -> None:
     script = f"import sys, tfkd; tfkd.{name}; assert not {{'tensorflow', 'keras', 'coremltools'}} & set(sys.modules)"

@@ -73,8 +73,10 @@ KEPT: dict[str, dict[str, Any]] = {
         ],
         "teachers_not_exported": {"teacher_fp32": "Erfinv"},
         "thresholds": {"a": {"promise": 0.9, "value": 0.3, "images": 9, "recall": 1.0, "precision": 0.5}},
+        "rejections": {},
+        "temperature": None,
     },
-    "report": {"bundle": "bundle"},
+    "report": {"bundle": "bundle", "student": "student/0/seed-1/best.keras"},
 }
 
 

@@ -1,16 +1,20 @@
 """Choices are made once per run, and kept."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.bundle.manifests import tiny_manifest
 from tests.data.photos import fill
 from tfkd.data import Dataset, open_source
 from tfkd.errors import RequestError
-from tfkd.files import sha256
+from tfkd.files import sha256, write_json, write_sealed
 from tfkd.pipeline.choices import weights
+from tfkd.pipeline.earlier_students import student_of
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import stages_of
 from tfkd.pipeline.resolving import Choice, resolve
@@ -169,3 +173,63 @@ def test_a_resolved_recipe_can_be_stored_and_run_again(
 def test_half_a_hash_is_refused() -> None:
     with pytest.raises(RequestError, match="weights = 'imagenet@sha256:12': a hash has the form"):
         Student(weights="imagenet@sha256:12")
+
+
+def finished_run(folder: RunFolder, **student: Any) -> Path:
+    """Writes what a finished report says of its student; returns the student's file."""
+    file = folder.path / "student" / "abc" / "seed-1" / "student.keras"
+    for each in (file, folder.bundle / "manifest.json"):
+        each.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"weights")
+    write_sealed(folder.report_record, {"result": {"bundle": "bundle", "student": "student/abc/seed-1/student.keras"}})
+    manifest = tiny_manifest(["a", "b"]).model_copy(update={"name": folder.path.name, "recipe": {"student": student}})
+    write_json(folder.bundle / "manifest.json", manifest.model_dump(mode="json", by_alias=True))
+    write_json(folder.recipe, {})
+    return file
+
+
+def test_the_student_of_a_run_stays_the_choice_for_the_same_teachers(
+    folder: RunFolder, data: Dataset, said: list[str], tmp_path: Path
+) -> None:
+    earlier = RunFolder(tmp_path / "runs" / "old")
+    file = finished_run(earlier, model="mobilenet_v2", width=1.0)
+    asked = recipe(Student(model="mobilenet_v2", weights=str(earlier.path)))
+    found = resolve(asked, data, folder, said.append, keep=True)
+    assert found.recipe.student.weights == str(file) and not found.choices[0].is_kept
+    write_sealed(earlier.report_record, {"result": {"student": "another"}})  # a later student is the present one
+    assert resolve(asked, data, folder, said.append).recipe.student.weights == str(file)
+    other = asked.model_copy(update={"teachers": [Teacher(model="c:d")]})
+    with pytest.raises(RequestError, match="has no finished report with its student; run its recipe first"):
+        resolve(other, data, folder, said.append)
+
+
+@pytest.mark.parametrize(
+    ("student", "classes", "message"),
+    [
+        (
+            {"model": "mobilenet_v2", "width": 0.5},
+            ["a", "b"],
+            "its student has width=0.5, this one width=1.0; set stud",
+        ),
+        ({"model": "squeezenet_1_1", "width": 1.0}, ["a", "b"], "its student has model=squeezenet_1_1, this one"),
+        ({"model": "mobilenet_v2", "width": 1.0}, ["b", "a"], "its student has other classes, or in another order"),
+    ],
+)
+def test_another_student_than_that_of_the_run_is_refused(
+    tmp_path: Path, student: dict[str, Any], classes: list[str], message: str
+) -> None:
+    earlier = RunFolder(tmp_path / "runs" / "old")
+    finished_run(earlier, **student)
+    with pytest.raises(RequestError, match=re.escape(message)) as error:
+        student_of(earlier.path, tmp_path / "runs", Student(model="mobilenet_v2"), classes)
+    assert "\n" not in str(error.value)
+
+
+def test_a_bundle_leads_to_its_run_where_that_is_there(tmp_path: Path) -> None:
+    earlier, bundle = RunFolder(tmp_path / "runs" / "old"), tmp_path / "published"
+    file = finished_run(earlier, model="mobilenet_v2", width=1.0)
+    shutil.copytree(earlier.bundle, bundle)
+    student = Student(model="mobilenet_v2")
+    assert student_of(bundle, tmp_path / "runs", student, ["a", "b"]) == file
+    with pytest.raises(RequestError, match="a bundle holds no Keras weights, and the run that made it is not in"):
+        student_of(bundle, tmp_path / "elsewhere", student, ["a", "b"])

@@ -135,6 +135,8 @@ def test_the_bundle_holds_everything(finished: Path) -> None:
     expected |= {"ios/tiny.mlmodel", "labels.txt", "golden/golden.json", "golden/000.png", "manifest.json"}
     expected |= {"recipe.json", "evidence.json", "MODEL_CARD.md", "report.html", "SHA256SUMS"}
     expected |= {"measurements/index.html", "measurements/index.md"}
+    expected |= {f"monitor/tiny{ending}.json" for ending in ("_int8.tflite", ".mlmodel", ".mlpackage")}
+    expected |= {"android/TinyCounter.kt", "ios/TinyCounter.swift"}
     assert expected <= files
     assert any(file.startswith("ios/tiny.mlpackage/") for file in files)
     assert (bundle / "labels.txt").read_text().splitlines() == list(CLASSES)
@@ -166,6 +168,39 @@ def test_the_manifest_has_the_measurements_of_the_run(finished: Path) -> None:
     assert all(artifact.delegation is not None for artifact in measured.values())
     assert measured["int8"].io.input.dtype == measured["int8"].io.output.dtype == "uint8"
     assert {entry.artifact for entry in manifest.bench} >= {"teacher_fp32", measured["int8"].path}
+
+
+def test_what_the_run_cost_is_in_the_bundle(finished: Path) -> None:
+    bundle = finished / "exported_models/tiny"
+    cost = Manifest.model_validate_json((bundle / "manifest.json").read_bytes()).cost
+    assert cost is not None and cost.spent is not None and cost.spent == cost.this_call and cost.break_even is None
+    stages = ["teacher", "soft_labels", "control", "student", "export", "verify", "bench"]
+    assert [each.stage for each in cost.stages] == stages
+    assert all(each.spent and each.spent == each.this_call and each.bytes > 0 for each in cost.stages)
+    found = cost.distillation
+    assert found.to_control is not None and found.to_teacher is not None and found.soft_labels
+    # Each training has loaded data, built a network and shown images, in a process of its own.
+    assert found.student is not None and found.control is not None and min(found.student, found.control) > 0.5
+    assert "What it cost" in (bundle / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_price_writes_the_report_again_and_nothing_else(finished: Path) -> None:
+    shutil.copytree(finished / "runs/tiny", finished / "priced/tiny")
+    prices = ("cost.per_hour=36", "cost.queries_per_day=1000", "--runs", "priced", "--out", "priced/out")
+    code, output, errors = tfkd(finished, *prices)
+    assert code == 0 and output.count(": reused") == 7, output + errors
+    manifest = Manifest.model_validate_json((finished / "priced/out/tiny/manifest.json").read_bytes())
+    cost = manifest.cost
+    assert cost is not None and cost.spent is not None and cost.spent.price == pytest.approx(cost.spent.seconds / 100)
+    assert all(each.this_call is None for each in cost.stages) and cost.this_call.seconds == 0
+    saved = manifest.teacher_ms
+    assert saved is not None and cost.break_even is not None
+    assert cost.break_even.queries == pytest.approx(1000 * cost.spent.seconds / saved, abs=1)
+    assert cost.break_even.days == cost.break_even.queries / 1000
+    assert "The run is paid for after" in (finished / "priced/out/tiny/MODEL_CARD.md").read_text(encoding="utf-8")
+    code, output, errors = tfkd(finished, *prices[:4], command="plan")
+    lines = {line.split()[0]: line for line in output.splitlines() if " finished " in line}
+    assert code == 0 and len(lines) == 8 and all("USD " in line for line in lines.values()), output + errors
 
 
 def test_what_the_run_chose_is_in_every_record(finished: Path) -> None:
@@ -345,6 +380,15 @@ def test_a_teacher_at_chance_stops_the_run_before_its_store_is_made(home: Path) 
     off = ("gates.better_than_chance=false", "gates.diagnosis=false")
     code, output, errors = tfkd(home, *untrained, *off, "--until", "soft_labels")
     assert code == 0 and "teacher: reused" in output, output + errors
+
+
+def test_a_retrained_teacher_is_refused_by_the_lock(home: Path) -> None:
+    until = ("--runs", "locked", "--until", "soft_labels")
+    code, output, errors = tfkd(home, "--lock", *until)
+    assert code == 0 and "the teachers are locked in tiny.teacher.lock" in output, output + errors
+    code, output, errors = tfkd(home, "--locked", *until, "teachers.fine_tune.epochs=2")
+    assert code == 2 and errors.count("\n") == 1 and "accept these with --relock" in errors
+    assert "agrees with the locked one for" in output and "to build again: soft_labels" in output
 
 
 @pytest.mark.slow

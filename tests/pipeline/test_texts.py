@@ -21,10 +21,12 @@ from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.doctor import examine
 from tfkd.pipeline.folders import STUDENT_MODEL
 from tfkd.pipeline.run import begun, run_stages
+from tfkd.pipeline.stages.export import EXPORT
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.pipeline.stages.teacher import TEACHER
 from tfkd.pipeline.stages.trainings import trainings_in
+from tfkd.pipeline.stages.verify import VERIFY
 from tfkd.pipeline.trained_weights import trained_weights
 from tfkd.progress import Silent
 from tfkd.recipe import AttentionMaps, Data, Distill, FineTune, Gates, HiddenStates, Recipe, Student, Teacher, Training
@@ -71,6 +73,20 @@ def finished(recipe: Recipe, home: Path, until: str = STUDENT.name) -> RunContex
     with begun(recipe, Silent(), home / "runs") as context:
         run_stages(context, until, home / "bundles")
     return context
+
+
+def test_texts_that_are_of_no_class_are_measured_without_another_training(run: RunContext, home: Path) -> None:
+    (home / "strangers.csv").write_text(
+        "text\n" + "\n".join(f"word{number} word{number + 1}" for number in range(7, 17))
+    )
+    overrides = ("export.reject.coverage=0.5", "export.temperature=auto", "export.tflite=fp32", "export.coreml=none")
+    changed = run.recipe.with_(*overrides, f"data.outside=texts:{home / 'strangers.csv'}")
+    context = finished(changed, home, VERIFY.name)
+    assert context.stages[STUDENT.name].fingerprint == run.stages[STUDENT.name].fingerprint
+    (file,) = context.result(VERIFY).artifacts
+    assert file.rejection and file.rejection.test and file.rejection.outside
+    assert file.rejection.validation.accepted >= 3 and file.rejection.outside.examples == 10
+    assert file.calibration_error is not None and context.result(EXPORT).temperature
 
 
 @pytest.fixture(scope="module")

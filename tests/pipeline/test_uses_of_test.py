@@ -84,7 +84,7 @@ def test_every_training_of_a_sweep_is_noted_before_it_is_finished(
     class Kept:
         def __init__(self, views: int, is_finished: bool) -> None:
             self.job = SimpleNamespace(recipe=recipe.with_(f"distill.views={views}"))
-            self.folder, self.stage, self.is_finished = views, self, is_finished
+            self.folder, self.stage, self.is_finished = Path(str(views)), self, is_finished
 
         def result(self) -> Any:
             return self.is_finished or None

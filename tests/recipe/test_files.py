@@ -96,7 +96,10 @@ def test_labels_are_read_when_the_recipe_is(file: Path, tmp_path: Path) -> None:
         ("teachers.0.fine_tune.hed_epochs=3", "Did you mean 'head_epochs'"),
         ("distill.losses.0.temprature=3", "Did you mean 'temperature'"),
         ("distill.losses.0.temperature=0", "distill.losses.0.temperature = 0"),
-        ("distill.temperature=4", "no field 'distill.temperature'. It is distill.losses.0.temperature."),
+        (
+            "distill.temperature=4",
+            "no field 'distill.temperature'. It is distill.losses.0.temperature or export.temperature.",
+        ),
         ("training.epochs=4", "It is distill.training.epochs or compress.0.training.epochs."),
         ("epochs=4", "It is teachers.0.fine_tune.epochs or distill.training.epochs"),
         ("student.temprature=4", "Did you mean 'distill.losses.0.temperature'?"),
@@ -168,6 +171,11 @@ def test_a_missing_file_and_broken_json(tmp_path: Path) -> None:
     broken.write_text('{"name": "a", "data": {"tokens": 8, "tokens": 9}}')
     with pytest.raises(RequestError, match=r"recipe\.json: has two values of 'tokens'\. Remove one of them"):
         files.load(broken)
+
+
+def test_an_override_with_a_key_twice_is_refused(file: Path) -> None:
+    with pytest.raises(RequestError, match=r"min_recall.*: has two values of 'a'\. Remove one of them"):
+        files.load(file, ['gates.min_recall={"a": 0.1, "a": 0.9}'])
 
 
 def test_an_error_of_a_whole_block_does_not_print_the_block(file: Path) -> None:

@@ -9,7 +9,7 @@ from tests.releases.bundles import release
 from tfkd.releases.contract import contract_changes
 from tfkd.releases.pairing import paired
 from tfkd.releases.reading import Release
-from tfkd.verification.records import Artifact, Threshold
+from tfkd.verification.records import AcceptedExamples, Artifact, Rejection, Threshold
 from tfkd.writers.records import MissingFile
 
 OLD = release()
@@ -115,6 +115,25 @@ def with_thresholds(**values: float | None) -> Release:
         for name, value in values.items()
     }
     return dataclasses.replace(OLD, manifest=OLD.manifest.model_copy(update={"thresholds": thresholds}))
+
+
+def with_least(threshold: float | None) -> Release:
+    """Returns the bundle with an int8 file that gives no label below a probability."""
+    counts = AcceptedExamples(examples=99, accepted=80, wrong=9)
+    found = Rejection(promise="max_error", limit=0.1, threshold=threshold, validation=counts, test=counts)
+    artifacts = list(OLD.manifest.artifacts)
+    artifacts[INT8] = artifacts[INT8].model_copy(update={"rejection": found})
+    return with_artifacts(*artifacts)
+
+
+def test_a_least_probability_that_is_gone_breaks_an_app_and_another_one_does_not() -> None:
+    assert not changes(with_least(0.5), with_least(0.5)) and not changes(with_least(0.0))
+    ((part, text, breaks),) = changes(with_least(0.75), with_least(0.5))
+    assert (part, breaks) == ("thresholds", False) and text.endswith("int8.tflite was 0.5, it is 0.75")
+    ((_, text, breaks),) = changes(OLD, with_least(0.5))
+    assert breaks and text.endswith("was 0.5, it is none")
+    ((_, text, breaks),) = changes(with_least(0.5))
+    assert not breaks and text.endswith("was none, it is 0.5")
 
 
 def test_a_lost_threshold_breaks_an_app_and_another_one_does_not() -> None:

@@ -8,7 +8,8 @@ from PIL import Image
 
 from tests.tools import runtimes
 from tests.tools.compilers import MissingError
-from tests.writers.conftest import CARD, Exported
+from tests.writers.conftest import CARD, SIGNATURE, Exported
+from tfkd.writers.tflite import write_score_threshold
 
 
 def test_it_names_the_classes_and_agrees_with_keras(exported: Exported, tmp_path: Path) -> None:
@@ -31,3 +32,22 @@ def test_it_names_the_classes_and_agrees_with_keras(exported: Exported, tmp_path
         if "fp32" in name:
             scores = [[dict(map(tuple, answer))[label] for label in CARD.classes] for answer in found]
             np.testing.assert_allclose(scores, exported.probabilities, atol=1e-5)
+
+
+def test_it_gives_no_class_below_the_score_threshold(exported: Exported, tmp_path: Path) -> None:
+    try:
+        runtimes.ready("mediapipe 1.2.2")
+    except MissingError as error:
+        pytest.skip(str(error))
+    confidence = exported.probabilities.max(axis=1)
+    least = float(np.float32(np.sort(confidence)[len(confidence) // 2 :][:2].mean()))  # between two examples
+    images = [tmp_path / f"{number}.png" for number in range(len(exported.images))]
+    for path, image in zip(images, exported.images, strict=True):
+        Image.fromarray(image).save(path)
+    model = tmp_path / "unsure_fp32.tflite"
+    model.write_bytes(exported.path("_fp32.tflite").read_bytes())
+    write_score_threshold(model, CARD.with_score_threshold(least), SIGNATURE)
+    (found,) = runtimes.classify([model], images).values()
+    assert 0 < (confidence >= least).sum() < len(confidence)
+    for answer, probabilities in zip(found, exported.probabilities, strict=True):
+        assert {label for label, _ in answer} == {CARD.classes[i] for i in np.flatnonzero(probabilities >= least)}

@@ -251,7 +251,7 @@ def _require_taken(path: Path, ids: np.ndarray, archive: Path) -> None:
 
 
 def _require_size(path: Path, images: np.ndarray, archive: Path) -> None:
-    """Refuses images of another size than a file takes, and images for a file of texts."""
+    """Refuses images whose shape differs from the input of a file; a file of texts takes ids, not images."""
     from tfkd.verification import tflite
 
     taken = _read_apart(path, tflite.io).input

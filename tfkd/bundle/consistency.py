@@ -12,10 +12,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tfkd.bundle import class_consistency, paired
+from tfkd.bundle import class_consistency, costs, paired, rejection_consistency
 from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, peak_memory, single, total
 from tfkd.bundle.verdicts import has_gate
+from tfkd.errors import first_fault
 from tfkd.formats import TIMED
 from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Export
@@ -31,7 +32,10 @@ from tfkd.writers.records import MissingFile
 _ROUNDING = 1e-6  # of float32 sums
 _WHOLE = 1e-3  # images
 _LEAST_P_VALUE = 1e-4  # of drawn permutations
-_OF_UNSEEN_IMAGES = ("accuracy", "chance", "agreement", "scores", "scores_with_thresholds", "recall_changes")
+_OF_UNSEEN_IMAGES = (
+    *("accuracy", "chance", "agreement", "scores", "scores_with_thresholds", "recall_changes"),
+    *("calibration_error", "rejection"),
+)
 
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
@@ -48,9 +52,11 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     yield from _teachers(manifest)
     yield from _folds(manifest)
     yield from _suspects(manifest)
+    yield from _cost(manifest)
     yield from paired.contradictions(manifest)
     yield from _chance(manifest)
     yield from class_consistency.contradictions(manifest)
+    yield from rejection_consistency.contradictions(manifest)
     for artifact in manifest.artifacts:
         yield from _measured(artifact, manifest)
     yield from _comparison(manifest)
@@ -74,7 +80,7 @@ def _recipe(manifest: Manifest) -> Iterator[str]:
             ("data.source", manifest.data.source, _part(recipe, "data", "source")),
             ("student.model", student.model, _part(recipe, "student", "model")),
             ("the kind of input", manifest.signature.kind, _part(recipe, "data", "kind") or "image"),
-            _size(manifest),
+            *_size(manifest),
             ("teachers", _stated_teachers(manifest), _teachers_in(recipe)),
         ]
     else:
@@ -106,13 +112,15 @@ def _named(model: Any, weights: Any, domain: Any) -> tuple[Any, ...]:
     return (model, weights) if domain is None else (model, weights, domain)
 
 
-def _size(manifest: Manifest) -> tuple[str, Any, Any]:
-    """Returns the name of the input's size, what the manifest states and what its recipe has."""
+def _size(manifest: Manifest) -> list[tuple[str, Any, Any]]:
+    """Returns the name of the input's size, what the manifest states and what its recipe has; nothing for tables."""
     side = manifest.student.image_size
+    if manifest.signature.kind == "table":
+        return []
     if side is None:
         length = manifest.signature.single.shape[0]
-        return "the length of student.signature", length, _part(manifest.recipe, "data", "tokens")
-    return "student.image_size", side, _part(manifest.recipe, "data", "image_size")
+        return [("the length of student.signature", length, _part(manifest.recipe, "data", "tokens"))]
+    return [("student.image_size", side, _part(manifest.recipe, "data", "image_size"))]
 
 
 def _input(manifest: Manifest) -> Iterator[str]:
@@ -285,6 +293,19 @@ def _suspects(manifest: Manifest) -> Iterator[str]:
     images = sum(manifest.images if part == "folds" else splits.get(part, 0) for part in entry.parts)
     if entry.examples > images:
         yield f"suspected_labels judges {entry.examples} examples of {images}"
+
+
+def _cost(manifest: Manifest) -> Iterator[str]:
+    """Yields what does not follow from the times in the account of the run and its prices."""
+    if manifest.cost is None:
+        return
+    if not manifest.teachers:
+        yield "cost is stated without a run"
+        return
+    try:
+        yield from costs.contradictions(manifest.cost, manifest.recipe, manifest.teacher_ms)
+    except ValidationError as error:
+        yield f"recipe.cost: {first_fault(error)}"
 
 
 def _chance(manifest: Manifest) -> Iterator[str]:

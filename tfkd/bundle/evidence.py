@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from tfkd.bundle.layout import EVIDENCE
 from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.rules import Rules
 from tfkd.inputs import shown_type
 from tfkd.records import Count
 from tfkd.verification.gates import STUDENT
@@ -148,6 +149,7 @@ class Evidence(EvidenceEntry):
     wrong_class_orders: dict[Literal["control", "student"], OrderHistogram] = Field(
         {}, description="test examples by their rank correlation with the teacher over the wrong classes, in equal bins"
     )
+    rules: Rules | None = Field(None, description="of a student that consists of trees")
 
 
 def other_classes(evidence: Evidence, manifest: Manifest) -> int | None:
@@ -164,6 +166,8 @@ def contradictions(evidence: Evidence, manifest: Manifest) -> Iterator[str]:
     yield from _other_flips(evidence.flips, manifest)
     yield from _other_orders(evidence, manifest)
     yield from _other_suspects(evidence.suspects, manifest)
+    if evidence.rules and not {node.label for node in evidence.rules.nodes} <= set(manifest.data.classes):
+        yield f"{EVIDENCE} has rules for a class that is not listed"
     if evidence.confusion is None:
         return
     cells = evidence.confusion.cells

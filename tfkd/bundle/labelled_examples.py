@@ -11,7 +11,7 @@ from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import RequestError
 from tfkd.labels import outputs_of
-from tfkd.verification import NotVerifiedError, VerifyError, thresholds
+from tfkd.verification import NotVerifiedError, VerifyError, rejection, thresholds
 from tfkd.verification.class_gates import judge_scores
 from tfkd.verification.intervals import proportion
 from tfkd.verification.records import Artifact, Gate
@@ -66,7 +66,12 @@ class LabelledExamples:
         predictions = thresholds.predicted(self.probabilities[artifact.path], limits)
         try:
             found = scores(self._labels, predictions, classes)
-            return list(judge_scores(verdicts.limits(manifest), found, file_name(artifact.path), manifest.thresholds))
+            gates, file = verdicts.limits(manifest), file_name(artifact.path)
+            judged = list(judge_scores(gates, found, file, manifest.thresholds))
+            if (rejected := artifact.rejection) is not None:
+                counts = rejection.counts(self.probabilities[artifact.path], self._labels, rejected.threshold or 0.0)
+                judged += rejection.judge_counts(gates, file, rejected, counts)
+            return judged
         except RequestError as error:
             raise VerifyError(f"{MANIFEST}: its gates cannot be judged: {error}") from None
 

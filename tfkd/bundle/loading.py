@@ -115,7 +115,7 @@ class Bundle:
         batches = (inputs[first : first + _BATCH] for first in range(0, len(inputs), _BATCH))
         with tempfile.TemporaryDirectory() as folder, Apart() as runner:
             path = self.save(artifact.path, folder)
-            card = card_from(self.manifest)
+            card = card_from(self.manifest).with_score_threshold(artifact.least_probability)
             return runner.run(path, artifact.format, card, signature, batches).probabilities
 
     def save(self, name: str, folder: str | os.PathLike[str]) -> Path:

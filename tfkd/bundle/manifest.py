@@ -13,9 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from tfkd.bundle.costs import CostEntry
 from tfkd.bundle.results import BenchEntry
 from tfkd.bundle.vocabulary import with_vocabulary
 from tfkd.errors import RequestError, first_fault
+from tfkd.inputs import kind_of
 from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import NAME
 from tfkd.records import Count, Entry, Fraction, Number
@@ -27,6 +29,7 @@ from tfkd.verification.records import (
     Gate,
     NegativeFlips,
     OrderAgreement,
+    OutputTemperature,
     PairedTest,
     RecallChanges,
     Scores,
@@ -150,8 +153,8 @@ class StudentEntry(Entry):
     image_size: Number | None = Field(None, description="side of the input, pixels; None where it is no image")
     signature: Signature | None = Field(
         None,
-        description="raw inputs, of texts with the vocabulary in vocab.txt; None in bundles of earlier versions: one "
-        "square RGB image of image_size",
+        description="raw inputs, of texts with the vocabulary in vocab.txt, of tables with columns.json; None "
+        "in bundles of earlier versions: one square RGB image of image_size",
     )
     accuracy: Fraction = Field(
         description="of the exported network in Keras, on the test split; with folds, of the networks without a fold"
@@ -186,6 +189,12 @@ class StudentEntry(Entry):
     control_scores: Scores | None = Field(None, description="of the control of its seed; None without one")
     recall_changes: RecallChanges | None = Field(
         None, description="of the classes by the thresholds, if there are any; None without teacher and control"
+    )
+    calibration_error: Fraction | None = Field(
+        None, description="as that of a teacher, of the probabilities of the Keras model; None in earlier bundles"
+    )
+    output_temperature: OutputTemperature | None = Field(
+        None, description="of export.temperature, in all files and all figures of the student; None without it"
     )
     temperature: Annotated[float, Field(ge=1, le=8)] | None = Field(
         None, description="chosen from the stored predictions for the exported seed; None where the recipe names all"
@@ -328,6 +337,7 @@ class Manifest(Entry):
     suspected_labels: SuspectedLabels | None = Field(
         None, description="None where no network predicted examples that it has not learned from"
     )
+    cost: CostEntry | None = Field(None, description="what the run cost; None for models trained outside tfkd")
 
     @field_validator("recipe")
     @classmethod
@@ -349,7 +359,7 @@ class Manifest(Entry):
     @property
     def noun(self) -> str:
         """Word for one example, such as "image"; its plural ends in s."""
-        return self.signature.kind
+        return kind_of(self.signature.kind).noun
 
     def with_vocabulary(self, folder: Path) -> "Manifest":
         """Returns the manifest of a bundle in this folder with the vocabulary of its signature.
@@ -359,6 +369,12 @@ class Manifest(Entry):
         """
         found = with_vocabulary(self.student.signature, folder)
         return self.model_copy(update={"student": self.student.model_copy(update={"signature": found})})
+
+    @property
+    def teacher_ms(self) -> float | None:
+        """Latency of the teacher with all cores, milliseconds; None where it was not measured."""
+        row = next((row for row in self.comparison if row.variant.startswith("teacher")), None)
+        return (row.latency_all_ms or row.latency_ms) if row else None
 
     @property
     def folds(self) -> int | None:

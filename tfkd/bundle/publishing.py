@@ -12,7 +12,6 @@ import glob
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,7 +69,7 @@ def require_writable(destination: Path) -> None:
     if not around.is_dir():
         raise RequestError(f"Cannot write {destination}: {around} is no folder. Choose another one with --out.")
     try:
-        Path(tempfile.mkdtemp(prefix=".tfkd-", dir=around)).rmdir()
+        files.try_writing_in(around)
     except OSError as error:
         raise RequestError(
             f"Cannot write {destination}: {around} is not writable. Choose another one with --out."

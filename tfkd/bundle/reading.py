@@ -1,9 +1,7 @@
 """Reads the manifest of a bundle in which nothing is trusted."""
 
 import json
-from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,6 +10,7 @@ from tfkd.bundle.manifest import SCHEMA, Manifest
 from tfkd.bundle.seal import few, text
 from tfkd.errors import RequestError
 from tfkd.formats import FORMATS
+from tfkd.strict_json import JsonError, once_each
 from tfkd.verification import VerifyError
 from tfkd.verification.records import Artifact
 from tfkd.verification.thresholds import values_by_name
@@ -34,9 +33,11 @@ def checked_manifest(folder: Path, listed: dict[str, Path]) -> tuple[tuple[Manif
     content = text(folder / MANIFEST)
     try:
         manifest = Manifest.model_validate_json(content, strict=True).with_vocabulary(folder)
-        json.loads(content, object_pairs_hook=_once_each)
+        json.loads(content, object_pairs_hook=once_each)
     except RequestError as error:
         raise VerifyError(f"{MANIFEST}: {str(error).replace(f'{folder}/', '')}") from None
+    except JsonError as error:
+        raise VerifyError(f"{MANIFEST}: {error} in one place.") from None
     except ValidationError as error:
         first = error.errors()[0]
         raise VerifyError(f"{MANIFEST}: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}.") from None
@@ -54,13 +55,6 @@ def checked_manifest(folder: Path, listed: dict[str, Path]) -> tuple[tuple[Manif
         manifest,
         card_from(manifest),
     ), f"{manifest.name}, made by tfkd {manifest.tfkd_version}; {len(known)} models"
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> None:
-    """Refuses an object in which a name occurs twice: one program reads the first value, another one the last."""
-    names = Counter(name for name, _ in pairs)
-    if twice := [name for name, times in names.items() if times > 1]:
-        raise VerifyError(f"{MANIFEST}: has two values of {twice[0]!r} in one place.")
 
 
 def _require_model(artifact: Artifact, models: set[str]) -> None:

@@ -40,11 +40,31 @@ def require_unsealed(path: Path | None) -> None:
     Raises:
         RequestError: the file cannot be written, or must not be.
     """
-    files.require_writable(path)
-    for folder in path.resolve().parents if path else ():
-        inside = path.resolve().relative_to(folder).as_posix() if path else ""
+    if path is None:
+        return
+    place = files.resolved(path)
+    for folder in place.parents:
+        inside = place.relative_to(folder).as_posix()
         if (folder / MANIFEST).is_file() and (folder / CHECKSUMS).is_file() and not _UNSEALED.fullmatch(inside):
             raise RequestError(f"{path} is in {folder}, which is sealed. Name a file outside of it.")
+    files.require_writable(path)
+
+
+def require_outputs(*paths: Path | None, inputs: Iterable[Path] = ()) -> None:
+    """Refuses files that a command must not write, before any work; None is no file.
+
+    Args:
+        paths: files to write.
+        inputs: files and bundles that are read.
+
+    Raises:
+        RequestError: a file cannot be written, is in a sealed bundle, or is an input or another one to write.
+    """
+    files.require_different(*paths)
+    read = list(inputs)
+    for path in paths:
+        files.require_outside(path, *read)
+        require_unsealed(path)
 
 
 def _sealed(folder: Path) -> list[tuple[str, str]]:

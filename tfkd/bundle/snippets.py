@@ -8,13 +8,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tfkd import files
+from tfkd.bundle.counts import COUNTS_SCHEMA
 from tfkd.bundle.manifest import Manifest
 from tfkd.formats import FORMATS, AppCode
 from tfkd.inputs.text import delimiters
 from tfkd.inputs.text.tensors import length_of
 from tfkd.inputs.text.tokenizer import LONGEST_WORD
 from tfkd.inputs.text.vocabulary import CONTINUATION
-from tfkd.verification import thresholds
+from tfkd.verification import counting, thresholds
 from tfkd.verification.records import Artifact
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -26,7 +27,7 @@ class Snippet:
 
     Attributes:
         path: inside the bundle, with forward slashes.
-        runtime: litert, mediapipe or coreml, the library of the app that it calls; tokenizer for none.
+        runtime: litert, mediapipe or coreml, the library of the app that it calls; tokenizer and counter for none.
         artifact: the model file that it runs.
         code: its text.
     """
@@ -71,6 +72,40 @@ def tokenizer(template: str, bundle: str, length: int) -> str:
     return _render(template, named | _of_tokenizer(length))
 
 
+def counter(template: str, manifest: Manifest, artifact: Artifact) -> str:
+    """Returns the source that counts predictions of the files in one folder of a bundle.
+
+    Args:
+        template: "counter.kt.j2" or "counter.swift.j2".
+        manifest: of the bundle.
+        artifact: the file whose predictions it counts unless the app names another one.
+    """
+    folder = PurePosixPath(artifact.path).parent
+    values = {
+        "bundle": manifest.name,
+        "type": f"{type_name(manifest.name)}Counter",
+        "file": PurePosixPath(artifact.path).name,
+        "classes": len(manifest.data.classes),
+    }
+    return _render(template, values | _of_counter(manifest, folder))
+
+
+def _of_counter(manifest: Manifest, folder: PurePosixPath) -> dict[str, Any]:
+    files = [each for each in manifest.artifacts if PurePosixPath(each.path).parent == folder]
+    return {
+        "schema": COUNTS_SCHEMA,
+        "files": {each.path: each.sha256 for each in files},
+        "file_thresholds": {each.path: _threshold(each) for each in files if each.least_probability is not None},
+        "tfkd_version": manifest.tfkd_version,
+        "most_days": counting.MOST_DAYS,
+        "bins": counting.BINS,
+        "smallest_term": counting.SMALLEST_TERM,
+        "root_of_half": counting.ROOT_OF_HALF,
+        "ln2": counting.LN2,
+        "last_term": counting.LAST_TERM,
+    }
+
+
 def _of_tokenizer(length: int) -> dict[str, Any]:
     codes = [f"0x{code:X}" for ends in delimiters.RANGES for code in ends]
     return {
@@ -111,13 +146,20 @@ def _rendered(manifest: Manifest, artifact: Artifact, code: AppCode, path: str) 
         "file": file.name,
         "module": file.stem,
         **_of_kind(manifest),
+        **_of_counter(manifest, PurePosixPath(path).parent),
         "classes": len(manifest.data.classes),
         "input": artifact.io.input.dtype,
         "output": artifact.io.output.dtype,
         "scale": artifact.io.output.scale,
         "thresholds": thresholds.values_by_name(manifest.thresholds),
+        "least": _threshold(artifact),
     }
     return Snippet(path, code.runtime, artifact, _render(code.template, values))
+
+
+def _threshold(artifact: Artifact) -> str | None:
+    """Returns the least probability of a label, with the digits that give the same float32 again."""
+    return None if artifact.least_probability is None else f"{artifact.least_probability:.9g}"
 
 
 def _of_kind(manifest: Manifest) -> dict[str, Any]:
@@ -125,6 +167,9 @@ def _of_kind(manifest: Manifest) -> dict[str, Any]:
     if manifest.signature.kind == "text":
         named = {"tokenizer": f"{type_name(manifest.name)}Tokenizer", "article": "a text", "parameter": "text: String"}
         return named | _of_tokenizer(length_of(manifest.signature))
+    if manifest.signature.kind == "table":
+        named = {"article": "a row", "parameter": "values: Map<String, Any>"}
+        return named | {"columns": manifest.signature.columns}
     return {"size": manifest.signature.single.shape[0], "article": "a photo", "parameter": "photo: Bitmap"}
 
 

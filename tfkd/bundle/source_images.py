@@ -15,6 +15,7 @@ from tfkd.signature import Signature
 
 if TYPE_CHECKING:
     from tfkd.data.dataset import Dataset, Split
+    from tfkd.inputs.kind import Ranges
 
 _BATCH = 64
 
@@ -61,19 +62,43 @@ def open_others(source: str, manifest: Manifest) -> "Dataset":
     return _opened(open_evaluation, settings, manifest)
 
 
+def open_unlabelled(source: str, manifest: Manifest) -> "Split":
+    """Opens examples whose folders may be named after classes or not; those that cannot be decoded are left out.
+
+    Args:
+        source: folder:PATH of a folder or a zip, or texts:FILE.
+        manifest: of the bundle.
+
+    Returns:
+        The examples, without labels, in the input rendering of the bundle's student.
+
+    Raises:
+        RequestError: the source cannot be opened, or no other examples can be rendered for the student.
+    """
+    with native_logs_silenced():
+        from tfkd.data import open_unlabelled as opened
+
+    split = opened(source, _settings(source, manifest), _ranges(manifest))
+    return _rendered(split, manifest)
+
+
 def measured_split(images: "Dataset", manifest: Manifest) -> "Split":
     """Returns the test split of images in the input rendering of a bundle's student.
 
     Raises:
         RequestError: no other images can be rendered so.
     """
+    return _rendered(images.test, manifest)
+
+
+def _rendered(split: "Split", manifest: Manifest) -> "Split":
     with native_logs_silenced():  # TensorFlow is loaded here
-        from tfkd.data.renderings import rendered
+        from tfkd.data.renderings import rendered_split
         from tfkd.inputs.image.rendering import TRANSFORMS
 
     if (name := rendering(manifest)) not in TRANSFORMS:
         raise RequestError(f"The student sees {name!r}, which cannot be made of other images; leave --data out.")
-    return rendered(name, images).test
+    return rendered_split(name, split)
 
 
 def raw_batches(split: "Split", signature: Signature) -> Iterable[Any]:
@@ -90,7 +115,11 @@ def rendering(manifest: Manifest) -> str:
 
 
 def _opened(function: Callable[..., "Dataset"], settings: Data, manifest: Manifest) -> "Dataset":
-    return function(settings, manifest.seed, ranges=manifest.data.pixel_ranges)
+    return function(settings, manifest.seed, ranges=_ranges(manifest))
+
+
+def _ranges(manifest: Manifest) -> "Ranges":
+    return manifest.data.pixel_ranges
 
 
 def _settings(source: str, manifest: Manifest) -> Data:

@@ -11,15 +11,26 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from tfkd.bundle import consistency, evidence, golden, golden_answers, golden_labels, seal, verdicts
+from tfkd.bundle import (
+    consistency,
+    evidence,
+    golden,
+    golden_answers,
+    golden_labels,
+    monitoring,
+    seal,
+    teacher_lock,
+    verdicts,
+)
 from tfkd.bundle.evidence import Evidence
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.labelled_examples import OwnExamples, UnseenExamples
-from tfkd.bundle.layout import CHECKSUMS, EVIDENCE, MANIFEST, RECIPE
+from tfkd.bundle.layout import CHECKSUMS, EVIDENCE, MANIFEST, RECIPE, TEACHER_LOCK
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import opened
 from tfkd.bundle.reading import checked_manifest
 from tfkd.bundle.seal import few, text
+from tfkd.bundle.taught_by import require_taught_by
 from tfkd.errors import RequestError, first_fault, legible
 from tfkd.files import compressed_size, content_digest, content_size
 from tfkd.formats import TIMED
@@ -68,6 +79,7 @@ def verify(
     progress: Progress | None = None,
     apart: Apart | None = None,
     unseen: str | None = None,
+    teacher: Path | None = None,
 ) -> list[Check]:
     """Checks a bundle: its checksums, its manifest, its verdicts, and every file by running it on the golden images.
 
@@ -80,9 +92,10 @@ def verify(
         progress: shows what is being done.
         apart: the process that runs the files; default: one for this call.
         unseen: examples that no network of the bundle has seen, and that are compared with its accuracies.
+        teacher: a lock, or the model, the weights or the predictions of a teacher, which must have taught the bundle.
 
     Raises:
-        RequestError: the folder is no bundle, or the images are not of the bundle's classes.
+        RequestError: the folder is no bundle, the images are not of its classes, or the teacher is not readable.
     """
     with opened(folder) as here, contextlib.nullcontext(apart) if apart else Apart() as runner:
         if not any((here / name).is_file() for name in (MANIFEST, CHECKSUMS)):
@@ -91,7 +104,7 @@ def verify(
             )
         found = _Bundle(here, progress, runner)
         with contextlib.suppress(_StoppedError):
-            found.check({OwnExamples: data, UnseenExamples: unseen})
+            found.check({OwnExamples: data, UnseenExamples: unseen}, teacher)
     return found.checks
 
 
@@ -104,7 +117,7 @@ class _Bundle:
         self._progress = progress
         self._apart = apart
 
-    def check(self, sources: dict[type[OwnExamples | UnseenExamples], str | None]) -> None:
+    def check(self, sources: dict[type[OwnExamples | UnseenExamples], str | None], teacher: Path | None) -> None:
         listed = self._needed("files", lambda: seal.listing(self._folder))
         if alike := seal.colliding_names(listed):
             found = f"{', '.join(alike)}: differ in capitals or Unicode form alone; macOS and Windows keep one of them."
@@ -116,6 +129,8 @@ class _Bundle:
         stored = self._run_check("golden examples", lambda: _golden(self._folder, manifest))
         self._run_check("numbers", lambda: _numbers(self._folder, manifest, listed, stored))
         self.checks.append(_gates(manifest))
+        if teacher is not None:
+            self._run_check("teacher", lambda: require_taught_by(self._folder, manifest, teacher))
         for artifact in manifest.artifacts:
             self._run_check(artifact.path, partial(self._golden_answers, artifact, card, manifest, stored))
         for examples in measured:
@@ -215,6 +230,7 @@ class _Bundle:
         if self._progress:
             self._progress.say(f"  {artifact.path}{f', {FAMILIES[family].title}' if family else ''}")
         path, signature = self._folder / artifact.path, manifest.signature
+        card = card.with_score_threshold(artifact.least_probability)
         answered = self._apart.run(path, artifact.format, card, signature, batches, family)
         if answered.io != artifact.io:
             raise VerifyError(f"{artifact.path}: takes or gives something else than {MANIFEST} says.")
@@ -260,6 +276,7 @@ def _numbers(folder: Path, manifest: Manifest, listed: dict[str, Path], stored: 
     """Compares what the manifest says in several places, in recipe.json, and of the golden images."""
     wrong = [*consistency.contradictions(manifest), *_other_recipe(folder, manifest, listed)]
     wrong += [*_other_evidence(folder, manifest, listed), *_future(manifest)]
+    wrong += [*monitoring.contradictions(folder, manifest, listed), *_other_lock(folder, manifest, listed)]
     _require_none([*wrong, *(golden_labels.contradictions(stored, manifest) if stored else [])])
     return True, f"the numbers and names of {MANIFEST} agree with each other and with its recipe"
 
@@ -290,6 +307,17 @@ def _other_evidence(folder: Path, manifest: Manifest, listed: dict[str, Path]) -
         yield f"{EVIDENCE} cannot be read: {first_fault(error)}"
     else:
         yield from evidence.contradictions(found, manifest)
+
+
+def _other_lock(folder: Path, manifest: Manifest, listed: dict[str, Path]) -> Iterator[str]:
+    if TEACHER_LOCK not in listed:
+        return  # a bundle of an earlier version, or of a model without a teacher
+    try:
+        lock = teacher_lock.read_lock(folder / TEACHER_LOCK)
+    except RequestError as error:
+        yield str(error).replace(f"{folder}/", "").rstrip(".")
+    else:
+        yield from (f"{TEACHER_LOCK}: {wrong}" for wrong in teacher_lock.contradictions(lock, manifest))
 
 
 def _future(manifest: Manifest) -> Iterator[str]:

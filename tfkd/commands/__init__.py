@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkd import import_path
-from tfkd.commands import bench, diff, fit
+from tfkd.commands import bench, diff, drift, fit
 from tfkd.commands.recipes import OF_ANY_RECIPE, Out, Overrides, RecipeFile, Runs, Smoke, command_of, read_recipe
 from tfkd.errors import RequestError, nearest
 from tfkd.quiet import silence_tensorflow
@@ -79,15 +79,27 @@ def run(
     hours: Annotated[
         float | None, typer.Option(min=0, help="time for the remedies in this call; default: 1; only with --rescue")
     ] = None,
+    lock: Annotated[
+        bool, typer.Option("--lock", help="write the teachers' lock file; keep to one that exists")
+    ] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="refuse other teachers, classes or data than the lock file's")
+    ] = False,
+    relock: Annotated[bool, typer.Option("--relock", help="accept these teachers: replace the lock file")] = False,
+    lock_file: Annotated[
+        Path | None, typer.Option(help="the lock file; default: NAME.teacher.lock beside the recipe")
+    ] = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
     """Run a recipe: distil, export, verify, benchmark and report. Finished stages are reused."""
     from tfkd.pipeline import rescue as rescuing
+    from tfkd.pipeline.lock_request import lock_request
     from tfkd.progress import for_output
 
     parsed = read_recipe(recipe, overrides, smoke)
-    outcome = rescuing.run_or_rescue(parsed, for_output(), runs, out, until, fresh, rescue, hours)
+    asked = lock_request({"lock": lock, "locked": locked, "relock": relock}, lock_file, recipe, parsed.name)
+    outcome = rescuing.run_or_rescue(parsed, for_output(), runs, out, until, fresh, rescue, hours, asked)
     if outcome.manifest is None:
         say(f"Stopped after {until}; the results so far are in {outcome.folder}")
         return
@@ -99,12 +111,16 @@ def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("run
     """Show the stages of a run, which of them are finished, and what they cost."""
     from tfkd.pipeline import plan as planning
     from tfkd.progress import for_output
+    from tfkd.report import costs
 
-    steps, others = planning.plan(read_recipe(recipe, overrides), for_output(), runs)
+    parsed = read_recipe(recipe, overrides)
+    steps, others = planning.plan(parsed, for_output(), runs)
     for step in steps:
         reason = f" ({step.reason})" if step.reason else ""
         size = f"{step.bytes / 1e6:,.1f} MB" if step.bytes else ""
-        say(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {size:>10} {step.cost}{reason}")
+        cost = f"{step.cost}; " if step.cost and step.spent else step.cost
+        spent = f"cost {costs.described(step.spent, parsed.cost.currency)}" if step.spent else ""
+        say(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {size:>10} {cost}{spent}{reason}")
     for each in others:
         say(f"not used: {each}")
     if others:
@@ -149,9 +165,9 @@ def doctor(
     from tfkd.pipeline.folders import RunFolder
     from tfkd.pipeline.stages.data import open_data
     from tfkd.progress import for_output
-    from tfkd.recipe.texts import with_text_defaults
+    from tfkd.recipe.of_kind import with_kind_defaults
 
-    parsed = with_text_defaults(read_recipe(recipe, overrides))
+    parsed = with_kind_defaults(read_recipe(recipe, overrides))
     data = open_data(parsed, RunFolder(runs / parsed.name), for_output())
     levels = []
     for finding in physician.examine(parsed, data, runs):
@@ -354,7 +370,7 @@ def inspect(
     on = None if data is None else inspector.ComparedOn(data, images, seed, against, pixels)
     found = inspector.inspect_apart(file, on, progress)
     if found.comparison and out:
-        files.write_text(out, shown.plot(found.comparison))
+        files.write_text(files.resolved(out), shown.plot(found.comparison))
     if as_json:
         say_lines(json.dumps(dataclasses.asdict(found), indent=2))
     else:
@@ -373,18 +389,23 @@ def verify(
         str | None,
         typer.Option(help="labelled examples that its run has not seen, e.g. folder:fresh: all are measured"),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="a teacher.lock, or a teacher's model, weights or predictions, which must have taught it"),
+    ] = None,
 ) -> None:
     """Verify a bundle from its folder alone. Exit code 1 when a check fails."""
     from tfkd.bundle import verification
     from tfkd.progress import for_output
     from tfkd.report.console import checks_table
 
-    checks = verification.verify(bundle, data, for_output(), unseen=unseen)
+    checks = verification.verify(bundle, data, for_output(), unseen=unseen, teacher=teacher)
     show(checks_table(str(bundle), checks))
     raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
 
 
 app.command(name="diff")(diff.diff)
+app.command(name="drift")(drift.drift)
 app.command(name="bench")(bench.bench)
 app.command(name="fit")(fit.fit)
 
@@ -395,6 +416,11 @@ SCHEMAS = {
     "bench": "tfkd.bundle.results:Results",
     "evidence": "tfkd.bundle.evidence:Evidence",
     "diff": "tfkd.releases.records:Diff",
+    "counts": "tfkd.bundle.counts:PhoneCounts",
+    "monitor": "tfkd.bundle.monitoring:MonitorReference",
+    "drift": "tfkd.monitor.records:Drift",
+    "lock": "tfkd.bundle.teacher_lock:TeacherLock",
+    "lock-diff": "tfkd.monitor.lock_records:LockDiff",
 }
 KINDS = {
     "students": "tfkd.models:STUDENTS",
@@ -408,11 +434,9 @@ KINDS = {
 
 @app.command()
 def schema(
-    what: Annotated[
-        str, typer.Argument(help="recipe, manifest, bench, evidence or diff", autocompletion=lambda: list(SCHEMAS))
-    ] = "manifest",
+    what: Annotated[str, typer.Argument(help=", ".join(SCHEMAS), autocompletion=lambda: list(SCHEMAS))] = "manifest",
 ) -> None:
-    """Print the JSON Schema of recipes, manifest.json, evidence.json, or the JSON of `tfkd bench` and `tfkd diff`."""
+    """Print the JSON Schema of recipes, files of a bundle, counts of phones, or the JSON of commands."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
     written = _named(what, SCHEMAS, "schema of").model_json_schema()
     say_lines(json.dumps({"$schema": dialect, **written}, indent=2))
@@ -434,7 +458,7 @@ def list_kinds(
     if kind == "students":
         from tfkd.report import students
 
-        show(students.cost_table(), students.activation_table(), students.text_table())
+        show(students.cost_table(), students.activation_table(), students.text_table(), students.table_table())
         return
     for name in names:
         say(name)

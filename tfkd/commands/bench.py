@@ -48,18 +48,18 @@ def bench(
 
     Exit code 1 when a limit is exceeded or golden examples differ, 4 when the device could not be measured.
     """
+    from tfkd import files
     from tfkd.benchmark import bundle as bundles
     from tfkd.benchmark import gates, outputs
-    from tfkd.bundle.seal import require_unsealed
+    from tfkd.bundle.seal import require_outputs
     from tfkd.progress import for_output
 
-    for written in (json, junit):
-        require_unsealed(written)
+    require_outputs(json, junit)
+    json, junit = (each and files.resolved(each) for each in (json, junit))
     began = time.monotonic()
     try:
-        times, regression = (max_median_ms, max_p90_ms, max_p95_ms), None
-        if max_regression is not None:
-            regression = gates.parse_fraction(max_regression)
+        times = (max_median_ms, max_p90_ms, max_p95_ms)
+        regression = None if max_regression is None else gates.parse_fraction(max_regression)
         limits = gates.Limits(*times, max_memory_mb, max_instructions, baseline, regression)
         request = bundles.BenchRequest(path, target, changed(options), limits, only, golden, record)
         measured = bundles.measure(request, for_output().say)

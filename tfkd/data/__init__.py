@@ -1,12 +1,12 @@
 """Data sources: examples as splits with random access, and the training views of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tfkd.data import adapting, duplicates, embedded, folder, folds, table, texts, tfds
+from tfkd.data import adapting, columns, duplicates, embedded, folder, folds, table, texts, tfds
 from tfkd.data.check import Checked, check
 from tfkd.data.dataset import CountProgress, Dataset, Listing, Split
 from tfkd.data.splits import divide, fraction_and_rest, require_classes
@@ -18,7 +18,7 @@ from tfkd.labels import composed, require_usable, similar
 from tfkd.recipe import Data
 from tfkd.recipe.base import Block, default_of
 
-__all__ = ["REST", "SOURCES", "Dataset", "Split", "open_evaluation", "open_same", "open_source"]
+__all__ = ["REST", "SOURCES", "Dataset", "Split", "open_evaluation", "open_same", "open_source", "open_unlabelled"]
 
 REST = "rest"
 
@@ -28,9 +28,14 @@ SOURCES: dict[str, Callable[[str, Reading], Listing]] = {
     "folder": folder.listing,
     "files": table.listing,
     "texts": texts.listing,
+    "table": columns.listing,
 }
 
-_UNLABELLED: dict[str, Callable[[str, Reading], Split]] = {"folder": folder.unlabelled, "texts": texts.unlabelled}
+_UNLABELLED: dict[str, Callable[[str, Reading], Split]] = {
+    "folder": folder.unlabelled,
+    "texts": texts.unlabelled,
+    "table": columns.unlabelled,
+}
 
 
 def open_source(
@@ -73,6 +78,7 @@ def open_source(
     named = source.fingerprint(data, seed, {"left_out": divided.left_out, "unlabelled_left_out": more})
     training = [train, *([unlabelled] if unlabelled else [])]
     others = [split for split in (validation, test) if split is not train]  # with folds, each is all examples
+    outside, of_outside = _outside(data, (*training, *others), progress, checked)
     reading, about, lost = adapting.adapted(train.reading, training, others, named, checked)
     return Dataset(
         source=data.source,
@@ -83,9 +89,10 @@ def open_source(
         validation=adapting.read_as(validation, reading),
         test=adapting.read_as(test, reading),
         unlabelled=unlabelled and adapting.read_as(unlabelled, reading),
+        outside=outside and adapting.read_as(outside, reading),
         rejected=source.outcome.rejected,
         ranges=source.outcome.reading.ranges,
-        notes=(*notes, *about),
+        notes=(*notes, *of_outside, *about),
         warnings=(*warnings, *lost),
         is_pooled=data.is_pooled,
     )
@@ -229,6 +236,21 @@ def open_same(data: Data, seed: int, checked: Path | None, expected: str | None)
     return found
 
 
+def open_unlabelled(source: str, data: Data, ranges: Ranges | None = None) -> Split:
+    """Lists and checks examples without labels; those that cannot be decoded are left out.
+
+    Args:
+        source: folder:PATH of a folder or a zip, or texts:FILE.
+        data: how examples are read; its own source is ignored.
+        ranges: as in `open_source`.
+
+    Raises:
+        RequestError: the source cannot be opened, holds no examples, or too many damaged ones.
+    """
+    split = _unlabelled("--samples", source, kind_of(data.kind).reading(data, ranges or {}))
+    return check({"unlabelled": split}, data.max_rejected).splits["unlabelled"]
+
+
 _WITHOUT_COPIES = "Add others, or set data.drop_duplicates=false"
 
 
@@ -288,7 +310,7 @@ def _checked(data: Data, progress: CountProgress | None, checked: Path | None, r
     require_usable(listing.where, classes)
     splits = dict(listing.splits)
     if data.unlabelled is not None and data.unlabelled != REST:
-        splits["unlabelled"] = _unlabelled(data.unlabelled, reading)
+        splits["unlabelled"] = _unlabelled("data.unlabelled", data.unlabelled, reading)
     return _Source(listing, classes, check(splits, data.max_rejected, progress, checked))
 
 
@@ -316,6 +338,27 @@ def _repetitions(classes: tuple[str, ...], train: Split, validation: Split, test
         copies = duplicates.repeated(split)
         if copies:
             yield f"{counted(copies, f'{name} example')} with the same content as another one of that split"
+
+
+def _outside(
+    data: Data, others: Iterable[Split], progress: CountProgress | None, checked: Path | None
+) -> tuple[Split | None, list[str]]:
+    """Returns the examples of no class, with notes about them; they change nothing about the others.
+
+    Those with the bytes of another example are left out, as they are of a class, or were trained on.
+    """
+    if data.outside is None:
+        return None, []
+    listed = _unlabelled("data.outside", data.outside, kind_of(data.kind).reading(data, {}))
+    found = check({"outside": listed}, data.max_rejected, progress, checked)
+    split = found.splits["outside"]
+    notes = [f"left out: {rejected}" for rejected in found.rejected]
+    if data.drop_duplicates:
+        split, copied = duplicates.without_bytes(split, others)
+        notes += _left_out(copied, "outside", "the others hold")
+    if not len(split):
+        raise RequestError(f"data.outside = {data.outside!r} holds no example that is not in the data. Fill it.")
+    return split, notes
 
 
 def _contradictory(classes: tuple[str, ...], *splits: Split) -> Iterator[str]:
@@ -348,11 +391,12 @@ def _listing(source: str, reading: Reading) -> Listing:
     return SOURCES[kind](rest, reading)
 
 
-def _unlabelled(source: str, reading: Reading) -> Split:
+def _unlabelled(field: str, source: str, reading: Reading) -> Split:
     kind, _, path = source.partition(":")
     if kind not in _UNLABELLED or not path:
+        rest = ", or are the rest of the training examples" if field == "data.unlabelled" else ""
         raise RequestError(
-            f"data.unlabelled = {source!r}: unlabelled examples come from a folder, a zip or a list of texts, or are "
-            "the rest of the training examples; set it to folder:PATH, texts:FILE or rest."
+            f"{field} = {source!r}: unlabelled examples come from a folder, a zip, a list of texts or a table{rest}; "
+            f"set it to folder:PATH, texts:FILE{', table:FILE or rest' if rest else ' or table:FILE'}."
         )
     return _UNLABELLED[kind](path, reading)

@@ -11,6 +11,7 @@ import numpy as np
 from tfkd.errors import RequestError
 from tfkd.inputs import kind_of
 from tfkd.inputs.kind import ExampleError, InputKind, Ranges, Reading
+from tfkd.signature import Column
 
 CountProgress = Callable[[int, int], None]
 UNLABELLED = -1
@@ -166,6 +167,7 @@ class Dataset:
         validation: examples for model selection.
         test: examples for the reported figures.
         unlabelled: further examples without labels.
+        outside: examples of no class, which measure how many of them get a label; never trained on.
         rejected: "name: reason" of every file that cannot be decoded.
         ranges: the ranges of values that map to the raw range, by the kind of samples (see `Reading.ranges`).
         notes: notes about the data, one sentence each.
@@ -188,11 +190,17 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     for_evaluation: bool = False
     is_pooled: bool = False
+    outside: Split | None = None
 
     @property
     def reading(self) -> Reading:
         """How the examples are decoded and converted to inputs."""
         return self.test.reading
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the rows of a table; none for another kind of input."""
+        return getattr(self.reading, "columns", None) or ()
 
     @property
     def kind(self) -> InputKind:
@@ -205,7 +213,7 @@ class Dataset:
         Raises:
             RequestError: an example has changed.
         """
-        for split in (self.train, self.validation, self.test, self.unlabelled):
+        for split in (self.train, self.validation, self.test, self.unlabelled, self.outside):
             if split is not None:
                 split.require_unchanged()
 

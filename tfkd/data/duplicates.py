@@ -32,6 +32,22 @@ def without(split: Split, others: Iterable[Split]) -> tuple[Split, list[str]]:
     return (split.take(np.flatnonzero(~found)), pairs) if pairs else (split, [])
 
 
+def without_bytes(split: Split, others: Iterable[Split]) -> tuple[Split, list[str]]:
+    """Returns a split without examples whose bytes others hold, and the names of those left out; all were checked.
+
+    Splits that were checked together are compared by their content, see `without`.
+    """
+    assert split.checksums is not None
+    elsewhere = {
+        other.encoded(i)
+        for other in others
+        if other.checksums is not None
+        for i in np.flatnonzero(np.isin(other.checksums, split.checksums)).tolist()
+    }
+    copied = [i for i in range(len(split)) if split.encoded(i) in elsewhere] if elsewhere else []
+    return split.take(np.setdiff1d(np.arange(len(split)), np.array(copied, np.int64))), [split.name(i) for i in copied]
+
+
 def distinct(split: Split) -> tuple[Split, list[str]]:
     """Returns a split with the first example of each content, and "name = first one's name" of those left out."""
     if split.copies is None:

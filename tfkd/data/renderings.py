@@ -37,4 +37,7 @@ def rendered(rendering: str, data: Dataset) -> Dataset:
     if folder_of(rendering):
         shown = fitted(shown)
     parts: dict[str, Any] = dict(zip(splits, shown, strict=True))
+    if data.outside is not None:
+        outside = rendered_split(rendering, data.outside)
+        parts["outside"] = dataclasses.replace(outside, reading=parts["test"].reading)
     return dataclasses.replace(data, **parts)

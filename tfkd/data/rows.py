@@ -82,7 +82,7 @@ def of_csv(name: str, text: str, form: ListForm, notes: list[str]) -> Iterator[L
     Raises:
         RequestError: a line cannot be read, or a column is missing.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True, skipinitialspace=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True, skipinitialspace=True)
     columns: dict[str, int] = {}
     width, start = 0, 1
     try:
@@ -223,6 +223,7 @@ def _require_one_split_per_group(rows: Sequence[ListedRow]) -> None:
             )
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
+    """Returns the separator of the cells: that which the header has most often."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     return max(_DELIMITERS, key=header.count)

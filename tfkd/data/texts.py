@@ -14,10 +14,10 @@ from tfkd.data.dataset import MAX_BYTES, UNLABELLED, Listing, Split
 from tfkd.data.layout import split_of
 from tfkd.data.rows import ListedRow, ListForm
 from tfkd.errors import RequestError, enumerated, nearest
-from tfkd.files import once_each
 from tfkd.inputs.kind import ExampleError, Reading
 from tfkd.inputs.text import encodings
 from tfkd.inputs.text.tokenizer import well_formed
+from tfkd.strict_json import JsonError, once_each
 
 _CSV, _JSON_LINES = (".csv", ".tsv"), (".jsonl", ".ndjson", ".json")
 _TABLES = (*_CSV, *_JSON_LINES)
@@ -199,8 +199,8 @@ def _keys(form: ListForm) -> str:
 def _object(where: str, written: str) -> dict[str, object]:
     try:
         values = json.loads(written, object_pairs_hook=once_each)
-    except RequestError as error:
-        raise RequestError(f"{where}: {error}") from None
+    except JsonError as error:
+        raise RequestError(f"{where}: {error}. Remove one of them.") from None
     except (ValueError, RecursionError):
         raise RequestError(f'{where}: is no JSON object. Write one per line: {{"text": ..., "label": ...}}.') from None
     if not isinstance(values, dict):

@@ -12,6 +12,12 @@ def softmax(logits: Any) -> Any:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
+def logits_of(probabilities: Any) -> Any:
+    """Returns logits, float64 [n, classes], whose softmax are probabilities of any float dtype."""
+    values = np.asarray(probabilities, np.float64)
+    return np.log(np.maximum(values, np.finfo(np.float32).tiny))
+
+
 def flatness(logits: Any, temperature: float) -> float:
     """Returns the mean entropy of softmax(logits / temperature) as a fraction of that of a uniform guess, 0 to 1."""
     probabilities = softmax(np.asarray(logits, np.float64) / temperature)
@@ -55,17 +61,22 @@ def paired_p_value(first: Any, second: Any, thousands: int = 10) -> float:
 
 
 def calibration_error(logits: Any, labels: Any, bins: int = 15) -> float:
+    """Returns the expected calibration error of logits; see `calibration_error_of`."""
+    return calibration_error_of(softmax(logits), labels, bins)
+
+
+def calibration_error_of(probabilities: Any, labels: Any, bins: int = 15) -> float:
     """Returns the expected calibration error, 0 to 1: the mean gap between confidence and accuracy.
 
     Reference: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017, arXiv:1706.04599.
 
     Args:
-        logits: float [n, classes].
+        probabilities: float [n, classes].
         labels: int [n].
         bins: number of equally wide confidence bins.
     """
-    probabilities = softmax(logits)
-    confidence = probabilities.max(axis=-1)
+    probabilities = np.asarray(probabilities, np.float64)
+    confidence = np.minimum(probabilities.max(axis=-1), 1.0)
     correct = probabilities.argmax(axis=-1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = np.bincount(bin_of, weights=correct - confidence, minlength=bins)

@@ -39,7 +39,7 @@ class AppCode:
     """Source code for an app that runs a file.
 
     Attributes:
-        runtime: the library that it calls; `tfkd.report.usage` has the steps for each.
+        runtime: the library that it calls, of which `tfkd.report.usage` has the steps; tokenizer and counter call none.
         template: in tfkd/bundle/templates.
         file: its name; "{type}" is replaced by the bundle's name as a type name.
         kind: the kind of input of the models that it runs.
@@ -62,6 +62,8 @@ class Format:
         precisions: by name.
         usual: the precision that names of files and forms do not state; None where they state every one.
         writer: writes a file; called with (graph, file, path, card, calibration).
+        score_threshold: writes the least probability of a label into a finished file; called with (path, card,
+            signature). None where the format has no place for it.
         check: reads what a file says of itself; called with (path, card, signature).
         predict: runs a file; called with (path, batches) and the options of a runtime family.
         requirements: reads what a file needs of its runtime; called with (path).
@@ -90,6 +92,7 @@ class Format:
     library: str
     tags: tuple[str, ...]
     usual: str | None = None
+    score_threshold: str | None = None
     requirements: str | None = None
     accelerators: str | None = None
     delegates: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))

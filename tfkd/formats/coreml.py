@@ -11,7 +11,11 @@ TOLERANCES = MappingProxyType({COREML_FP32: 1e-4, COREML_FP16: 3e-2})  # of ever
 CODE = (
     AppCode("coreml", "coreml.swift.j2", "{type}Classifier.swift"),
     AppCode("coreml", "coreml_text.swift.j2", "{type}Classifier.swift", "text"),
+    AppCode("coreml", "coreml_table.swift.j2", "{type}Classifier.swift", "table"),
     AppCode("tokenizer", "tokenizer.swift.j2", "{type}Tokenizer.swift", "text"),
+    AppCode("counter", "counter.swift.j2", "{type}Counter.swift"),
+    AppCode("counter", "counter.swift.j2", "{type}Counter.swift", "text"),
+    AppCode("counter", "counter.swift.j2", "{type}Counter.swift", "table"),
 )
 LIBRARY = "coreml"
 TAGS = ("coreml", "ios")

@@ -12,7 +12,7 @@ from tfkd.errors import RequestError, nearest
 from tfkd.inputs.kind import InputKind
 from tfkd.signature import Signature
 
-KINDS = {"image": "tfkd.inputs.image", "text": "tfkd.inputs.text"}
+KINDS = {"image": "tfkd.inputs.image", "text": "tfkd.inputs.text", "table": "tfkd.inputs.table"}
 
 
 def kind_of(name: str) -> InputKind:

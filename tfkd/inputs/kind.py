@@ -231,6 +231,7 @@ class InputKind:
 
     Attributes:
         name: in `tfkd.inputs.KINDS` and in signatures.
+        noun: word for one example; its plural ends in s.
         suffixes: of the files that hold one example each, lower case, with the dot.
         companions: suffixes of sidecar files, which are ignored beside an example of the same name.
         feature: class in `tensorflow_datasets.features` of such examples, and its usual name in a data set.
@@ -263,6 +264,7 @@ class InputKind:
     """
 
     name: str
+    noun: str
     suffixes: tuple[str, ...]
     companions: tuple[str, ...]
     feature: tuple[str, str]

@@ -34,7 +34,8 @@ _FLAG = re.compile(
     "runs|out|name|labels|data|unseen|normalization|vocabulary|tokens|tflite|coreml|onnx|allow-code|image-size|until|"
     "fresh|smoke|rescue|hours|target|only|"
     "golden|record|baseline|max-[a-z0-9-]+|warmup|patience|processes|threads|ssh-config|python|benchmark-model|profile|"
-    r"delegate|cores|cooling|keep)(?![\w-])"
+    "delegate|cores|cooling|keep|file|alarm-rate|since|until|samples|teacher|"
+    r"lock|locked|relock|lock-file)(?![\w-])"
 )
 
 

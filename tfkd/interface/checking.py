@@ -46,6 +46,7 @@ def verify(
     data: PathLike | tuple[Any, Any] | None = None,
     progress: bool | None = None,
     unseen: PathLike | tuple[Any, Any] | None = None,
+    teacher: PathLike | None = None,
 ) -> VerifyReport:
     """Verifies a bundle from nothing but its folder, as `tfkd verify` does: every file is run again.
 
@@ -57,20 +58,24 @@ def verify(
         progress: show progress; None: in notebooks and terminals only.
         unseen: labelled examples that the bundle's run has not seen, as `data`: all of them are measured, and a file
             fails that is worse on them than it was measured.
+        teacher: a `teacher.lock`, or the model, the weights or the predictions of a teacher; the check `teacher` fails
+            if it did not teach the bundle.
 
     Raises:
-        RequestError: the folder is no bundle, or the examples are not of the bundle's classes.
+        RequestError: the folder is no bundle, the examples are not of the bundle's classes, or the teacher cannot be
+            read.
 
     Example:
         >>> assert tfkd.verify("exported_models/quickstart").passed
     """
     arguments.flag("progress", progress, optional=True)
     folder = folder_of("bundle", bundle)
+    taught_by = None if teacher is None else arguments.path("teacher", teacher)
     given = {"data": data, "unseen": unseen}
     with tempfile.TemporaryDirectory() as written:
         named = {name: _named(value, name, folder, Path(written)) for name, value in given.items()}
         shown = for_caller(progress)
-        checks = verify_bundle(folder, named["data"], shown, unseen=named["unseen"])
+        checks = verify_bundle(folder, named["data"], shown, unseen=named["unseen"], teacher=taught_by)
         return VerifyReport(folder, tuple(checks))
 
 

@@ -12,6 +12,7 @@ from tfkd import arguments
 from tfkd.arguments import PathLike
 from tfkd.bundle.loading import Bundle, load_bundle
 from tfkd.bundle.seal import require_unsealed
+from tfkd.files import resolved
 from tfkd.inputs import kind_of
 from tfkd.interface.calls import folder_of, public_call, source_of
 from tfkd.progress import for_caller
@@ -66,7 +67,7 @@ class DiffReport(Tables):
         """
         page = arguments.path("path", path)
         require_unsealed(page)
-        diffs.write_page(self.outcome, page)
+        diffs.write_page(self.outcome, resolved(page))
 
     def tables(self) -> Iterator[Table]:
         """Yields the files, the changes and the verdicts."""

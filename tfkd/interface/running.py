@@ -7,6 +7,7 @@ from tfkd.arguments import PathLike
 from tfkd.interface.calls import apart, public_call
 from tfkd.interface.results import RunReport
 from tfkd.pipeline import run as pipeline
+from tfkd.pipeline.lock_request import LockMode, LockRequest, lock_request
 from tfkd.pipeline.rescue import run_or_rescue
 from tfkd.progress import Progress, for_caller
 from tfkd.recipe import OVERRIDES, Recipe, files, shrunk
@@ -21,6 +22,10 @@ def run(
     smoke: bool = False,
     rescue: bool = False,
     hours: float | None = None,
+    lock: bool = False,
+    locked: bool = False,
+    relock: bool = False,
+    lock_file: PathLike | None = None,
     runs: PathLike = "runs",
     out: PathLike = "exported_models",
     progress: bool | None = None,
@@ -37,37 +42,51 @@ def run(
         fresh: ignore results of earlier calls with these settings.
         smoke: shrink the recipe to about a minute, to check that it runs.
         rescue: when the student itself misses a gate, try the first two remedies of its causes, and keep what the
-            validation images prefer.
+            validation examples prefer.
         hours: time for the remedies in this call; None: 1.
+        lock: write the lock file of the teachers; one that exists is kept to, as with `locked`.
+        locked: refuse other teachers, classes or data than those of the lock file, before soft labels are computed.
+        relock: accept these teachers: replace the lock file.
+        lock_file: default: `NAME.teacher.lock` beside the file of the recipe.
         runs: folder of the runs.
         out: folder of the bundles.
         progress: show progress; None: in notebooks and terminals only.
 
     Raises:
-        RequestError: the request was wrong, or another process works in the run's folder.
+        RequestError: the request was wrong, the teachers are not the locked ones, or another process works in the run's
+            folder.
         GateError: a teacher is not better than chance, so its soft labels were not computed.
         MachineError: the machine failed, e.g. its disk is full.
 
     Example:
-        >>> result = tfkd.run(recipe, "distill.views=4")
-        >>> result.comparison
+        >>> tfkd.run(recipe, "distill.views=4").comparison
     """
     arguments.text("until", until, "the name of a stage", optional=True)
-    arguments.flag("fresh", fresh)
-    arguments.flag("smoke", smoke)
-    arguments.flag("rescue", rescue)
-    if hours is not None:
-        hours = arguments.number("hours", hours)
+    modes: dict[LockMode, bool] = {"lock": lock, "locked": locked, "relock": relock}
+    for name, value in (("fresh", fresh), ("smoke", smoke), ("rescue", rescue), *modes.items()):
+        arguments.flag(name, value)
+    hours = None if hours is None else arguments.number("hours", hours)
     arguments.flag("progress", progress, optional=True)
     places = arguments.path("runs", runs), arguments.path("out", out)
-    full = recipe_of(recipe, overrides)
-    used = shrunk(full) if smoke else full
+    used = shrunk(recipe_of(recipe, overrides)) if smoke else recipe_of(recipe, overrides)
+    asked = _lock_asked(modes, lock_file, recipe, used.name)
     outcome: pipeline.Outcome = apart(
-        places[0] / used.name, _run, used, *places, until, fresh, rescue, hours, progress=for_caller(progress)
+        places[0] / used.name, _run, used, *places, until, fresh, rescue, hours, asked, progress=for_caller(progress)
     )
+    return _report(used, outcome)
+
+
+def _lock_asked(
+    modes: dict[LockMode, bool], file: PathLike | None, recipe: Recipe | PathLike, name: str
+) -> LockRequest | None:
+    own = None if file is None else arguments.path("lock_file", file)
+    return lock_request(modes, own, None if isinstance(recipe, Recipe) else Path(recipe), name)
+
+
+def _report(recipe: Recipe, outcome: pipeline.Outcome) -> RunReport:
     tries = outcome.manifest.rescue.tries if outcome.manifest and outcome.manifest.rescue else []
     kept = [override for each in tries if each.kept for override in each.overrides]
-    return RunReport(used.with_(*kept), outcome.folder, outcome.bundle, outcome.manifest)
+    return RunReport(recipe.with_(*kept), outcome.folder, outcome.bundle, outcome.manifest)
 
 
 @public_call()
@@ -102,6 +121,7 @@ def _run(
     fresh: bool,
     rescue: bool,
     hours: float | None,
+    lock: LockRequest | None,
     progress: Progress,
 ) -> pipeline.Outcome:
-    return run_or_rescue(recipe, progress, runs, out, until, fresh, rescue, hours)
+    return run_or_rescue(recipe, progress, runs, out, until, fresh, rescue, hours, lock)

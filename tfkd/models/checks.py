@@ -47,6 +47,25 @@ def require_text_classifier(model: Any, name: str, length: int, classes: int, co
     _require_outputs(model, name, classes, counted)
 
 
+def require_table_classifier(model: Any, name: str, columns: int, classes: int) -> None:
+    """Refuses a model unless it maps one row of a table to one row of numbers.
+
+    Args:
+        columns: numbers of a row.
+        others: as of `require_image_classifier`.
+
+    Raises:
+        RequestError: it is another model, or none.
+    """
+    shape = _input_shape(model, name)
+    if shape != (None, columns) or "float" not in str(model.inputs[0].dtype):
+        raise RequestError(
+            f"{name} takes {model.inputs[0].dtype} {shape}; these rows are float32 (None, {columns}), a number per "
+            "column that is not constant; name the columns in data.columns."
+        )
+    _require_outputs(model, name, classes, None)
+
+
 def _input_shape(model: Any, name: str) -> tuple[int | None, ...]:
     """Returns the shape of the only input."""
     import keras

@@ -9,7 +9,7 @@ from tfkd.errors import RequestError
 from tfkd.models.text_layers import AttentionLogits, WeightedSum
 
 _FREE = ("BatchNormalization", "Normalization", "LayerNormalization", "PReLU", "Positions")  # element-wise weights
-_LOOK_UPS = ("WordVectors",)
+_LOOK_UPS = ("WordVectors", "TreeEnsemble")
 
 
 def multiply_adds(model: keras.Model) -> int:

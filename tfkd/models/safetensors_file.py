@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tfkd.errors import RequestError, nearest
-from tfkd.models.strict_json import JsonError, parsed, quoted
+from tfkd.strict_json import JsonError, parsed, quoted
 
 _LENGTH = 8  # bytes that hold the header's length
 _LARGEST_HEADER = 1 << 23  # bytes; a tensor needs about 100

@@ -11,8 +11,17 @@ from tfkd.recipe import Student
 from tfkd.recipe.base import default_of
 from tfkd.signature import Signature
 
-OF_ALL = ("width", "dropout")  # settings that every student reads
-_SETTINGS = ("activation", "batch_norm_momentum", "layers", "heads", "teacher_layers")  # that some do not read
+_OF_NETWORKS = ("width", "dropout")
+_OF_IMAGES = (*_OF_NETWORKS, "activation", "batch_norm_momentum")
+_SETTINGS = (
+    *_OF_IMAGES,
+    "layers",
+    "heads",
+    "teacher_layers",
+    "max_depth",
+    "trees",
+    "min_leaf",
+)  # some do not read some
 _OF_WEIGHTS = ("teacher_layers",)  # settings that do not change the network
 
 
@@ -23,7 +32,7 @@ class StudentInput:
     Attributes:
         noun: its examples, such as "images".
         sizes: maps a signature to the arguments of a student's function that describe the input.
-        settings: settings that its students read beside `OF_ALL`.
+        settings: settings that all its students read.
     """
 
     noun: str
@@ -32,10 +41,11 @@ class StudentInput:
 
 
 INPUTS = {
-    "image": StudentInput(
-        "images", lambda signature: {"image_size": side_of(signature)}, ("activation", "batch_norm_momentum")
+    "image": StudentInput("images", lambda signature: {"image_size": side_of(signature)}, _OF_IMAGES),
+    "text": StudentInput(
+        "texts", lambda signature: {"length": length_of(signature), "pieces": signature.pieces}, _OF_NETWORKS
     ),
-    "text": StudentInput("texts", lambda signature: {"length": length_of(signature), "pieces": signature.pieces}),
+    "table": StudentInput("rows of tables", lambda signature: {"columns": signature.columns}),
 }
 
 
@@ -63,7 +73,7 @@ def arguments_of(student: Student, options: tuple[str, ...], signature: Signatur
         RequestError: the block has a setting that the student does not read.
     """
     kind = input_of(signature.kind)
-    read = (*OF_ALL, *kind.settings, *options)
+    read = (*kind.settings, *options)
     passed = [name for name in read if name not in _OF_WEIGHTS]
     for name in _SETTINGS:
         if name not in read and getattr(student, name) != default_of(Student, name):

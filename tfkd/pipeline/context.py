@@ -13,6 +13,7 @@ from tfkd.models.imports import import_modules
 from tfkd.pipeline.executor import Executor
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.kind import StageKind, StageResult
+from tfkd.pipeline.lock_request import LockRequest
 from tfkd.pipeline.resolving import Choice
 from tfkd.pipeline.stage import Stage
 from tfkd.progress import Progress
@@ -26,6 +27,9 @@ class FoldRuns(Protocol):
 
     def without(self, held_out: Sequence[int]) -> "RunContext":
         """Returns the part without some folds, numbered from 0."""
+
+    def within(self, recipe: Recipe) -> "list[RunContext]":
+        """Returns the parts of a run, or of a part, whose recipe names the folds that it leaves out."""
 
     def finish(self, held_out: Sequence[int], names: Sequence[str]) -> "RunContext":
         """Runs the unfinished ones of some stages of a part, and returns the part."""
@@ -45,6 +49,7 @@ class RunContext:
         choices: what was chosen where the recipe said `auto`.
         folds: the parts of the run without some folds; None where nothing needs them.
         rescue: what was tried after a student missed a gate; None where nothing was.
+        lock: the lock file of the user that the teachers are compared with; None without one.
         command: on whose behalf the stages run, as the record of the uses of the test split names it.
     """
 
@@ -57,6 +62,7 @@ class RunContext:
     choices: tuple[Choice, ...] = ()
     folds: "FoldRuns | None" = None
     rescue: RescueEntry | None = None
+    lock: LockRequest | None = None
     command: UserOfTest = "run"
     _results: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -78,6 +84,10 @@ class RunContext:
         """Returns the part of the run without some folds, numbered from 0."""
         assert self.folds is not None
         return self.folds.without(held_out)
+
+    def parts(self) -> "list[RunContext]":
+        """Returns every part of the run without one fold or two; none without folds."""
+        return self.folds.within(self.recipe) if self.folds is not None else []
 
     def finished_part(self, held_out: Sequence[int], names: Sequence[str]) -> "RunContext":
         """Runs the unfinished ones of some stages of the part without some folds, and returns the part."""

@@ -16,6 +16,7 @@ from tfkd import machine
 from tfkd.data import Dataset
 from tfkd.data.domains import require_domains, splits_of, within
 from tfkd.errors import RequestError, TfkdError, counted, some
+from tfkd.inputs import signature_of
 from tfkd.models import STUDENTS, build_student, is_own
 from tfkd.models.imports import import_modules
 from tfkd.pipeline.causes.teacher_too_sure import ONE_HOT
@@ -24,11 +25,13 @@ from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.gains import expected_gain, setting_of
 from tfkd.pipeline.imbalance import examine_balance
 from tfkd.pipeline.promises import examine_promises
+from tfkd.pipeline.rejections import require_validation
 from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.pipeline.trained_weights import FEW_IMAGES, trained_weights
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import AUTO, FeatureLoss, LogitLoss, Recipe
+from tfkd.teachers.network import UNITS
 from tfkd.training.balance import require_known_classes
 from tfkd.writers import card_of, check_installed
 
@@ -74,6 +77,7 @@ def _findings(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFindi
     try:
         require_domains(data.source, data.classes, recipe.teachers, splits_of(data))
         require_known_classes(recipe, data)
+        require_validation(recipe.export, data)
     except RequestError as error:
         yield DoctorFinding("error", str(error))
     notes = list[str]()
@@ -255,7 +259,7 @@ def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator
     except TfkdError as error:
         yield DoctorFinding("error", str(error))
         return None
-    unit = "px" if len(model.input_shape) == 4 else "pieces"
+    unit = UNITS[signature_of(model).kind]
     found = f"{model.count_params():,} parameters, input {model.input_shape[1]} {unit}"
     yield DoctorFinding("ok", f"{what} {model.name}: {found}")
     return model
@@ -378,12 +382,16 @@ def _settings(recipe: Recipe, data: Dataset, was_tried: bool) -> Iterator[Doctor
     """Yields findings about the settings; `was_tried` says whether the initial weights were chosen just now."""
     distill, student = recipe.distill, recipe.student
     transfer = len(data.train) + len(data.unlabelled or ())
-    if student.is_random and student.model in STUDENTS and transfer < FEW_IMAGES:
+    if student.is_random and not student.is_tree and student.model in STUDENTS and transfer < FEW_IMAGES:
         yield DoctorFinding(
             "warning",
             f"{student.model} starts from random weights with {transfer:,} examples, which is usually too few; "
             f"{_trained_weights(recipe, was_tried)}, or add data.unlabelled",
         )
+    if student.is_tree:
+        yield DoctorFinding("ok", f"{student.model} is fitted at once to {distill.views * transfer:,} rows")
+        yield from _control(recipe)
+        return
     times = distill.training.epochs / distill.views
     if distill.targets == "view" and times > MAX_REPEATS:
         yield DoctorFinding(
@@ -400,5 +408,9 @@ def _settings(recipe: Recipe, data: Dataset, was_tried: bool) -> Iterator[Doctor
             "warning",
             f"student.batch_norm_momentum = {student.batch_norm_momentum} needs more than {steps} steps; lower it",
         )
-    if not distill.control:
+    yield from _control(recipe)
+
+
+def _control(recipe: Recipe) -> Iterator[DoctorFinding]:
+    if not recipe.distill.control:
         yield DoctorFinding("warning", "without distill.control the effect of the teacher cannot be measured")

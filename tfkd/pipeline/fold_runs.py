@@ -56,6 +56,10 @@ class Parts:
             self._opened[numbers] = RunContext(recipe, images, folder, stages, self.progress, self.executor, folds=self)
         return self._opened[numbers]
 
+    def within(self, recipe: Recipe) -> list[RunContext]:
+        """Returns the parts of a run, or of a part, whose recipe names the folds that it leaves out."""
+        return [self.without(held_out) for held_out in parts_of(recipe)]
+
     def finish(self, held_out: Sequence[int], names: Sequence[str]) -> RunContext:
         """Runs the unfinished ones of some stages of the part without some folds, and returns the part."""
         part = self.without(held_out)
@@ -98,4 +102,4 @@ def open_parts(context: RunContext) -> list[RunContext]:
     Raises:
         RequestError: a part has too few images of a class.
     """
-    return [context.part(held_out) for held_out in parts_of(context.recipe)]
+    return context.parts()

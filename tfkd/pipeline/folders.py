@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tfkd.pipeline.stage_files import DONE
 from tfkd.recipe.names import numbered
 
 # In the folders of stages.
@@ -12,6 +13,7 @@ STUDENT_MODEL = "student.keras"
 TEST_LOGITS = "test_logits.npy"  # float32 [test images, classes]
 VALIDATION_LOGITS = "validation_logits.npy"  # float32 [validation images, classes], of a teacher
 CURVE = "curve.json"
+HEAD = "head.npz"  # kernel, bias and seconds of a head on stored features
 DIAGNOSIS = "diagnosis.json"
 BUNDLE = "bundle"
 
@@ -39,6 +41,16 @@ class RunFolder:
     def recipe(self) -> Path:
         """The recipe of the latest run, as JSON."""
         return self.path / "recipe.json"
+
+    @property
+    def teacher_lock(self) -> Path:
+        """Which teachers the latest run had."""
+        return self.path / "teacher.lock"
+
+    @property
+    def lock_page(self) -> Path:
+        """How these teachers differ from the locked ones."""
+        return self.path / "teacher_lock.html"
 
     @property
     def choices(self) -> Path:
@@ -93,6 +105,11 @@ class RunFolder:
     def bundle(self) -> Path:
         """The finished bundle, also where a gate failed and nothing was published."""
         return self.path / "report" / BUNDLE
+
+    @property
+    def report_record(self) -> Path:
+        """The record of the finished report."""
+        return self.path / "report" / DONE
 
     @property
     def evidence_of_before(self) -> Path:

@@ -11,6 +11,7 @@ from tfkd.errors import RequestError
 from tfkd.files import fingerprint
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.graph import stages_of
+from tfkd.pipeline.spending import metered
 from tfkd.pipeline.stage import Stage
 from tfkd.pipeline.stages.assistant import ASSISTANT
 from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
@@ -105,6 +106,7 @@ def train(
 
     def finished(place: int, result: StudentResult) -> None:
         tested(due[place])
+        meter.finish(due[place].stage.folder)
         due[place].stage.finish(asdict(result), result.seconds)
         on_finished()
 
@@ -113,7 +115,8 @@ def train(
             tested(training)
     if due:
         context.start_tensorflow()
-        context.executor.train([training.job for training in due], total or len(once), context.progress, finished)
+        with metered(training.stage.folder for training in due) as meter:
+            context.executor.train([training.job for training in due], total or len(once), context.progress, finished)
 
 
 def _require_same_stores(context: RunContext, stages: Mapping[str, Stage], command: str, name: str) -> None:

@@ -9,24 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfkd.bundle import assembly
+from tfkd.bundle import assembly, monitoring
 from tfkd.bundle.manifest import ComparisonRow, Manifest, StudentEntry
 from tfkd.bundle.results import BenchEntry
 from tfkd.data import Dataset, Split, open_evaluation
 from tfkd.data.adapting import loaded
+from tfkd.distill.measures import calibration_error_of, logits_of
 from tfkd.errors import RequestError
+from tfkd.files import content_digest
 from tfkd.formats import TIMED
 from tfkd.inputs.image.tensors import side_if_image
 from tfkd.labels import outputs_of
 from tfkd.pipeline import own_inputs, pages
 from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.rejections import choose_for_files, require_validation
 from tfkd.pipeline.stages.verify import measure_files
 from tfkd.pipeline.uses_of_test import note, uses_of_test
 from tfkd.progress import Progress, counted
 from tfkd.recipe import Data
-from tfkd.verification import thresholds
+from tfkd.verification import calibration, thresholds
 from tfkd.verification.class_gates import promises, require_known
-from tfkd.verification.records import Artifact, Diagnosis, Threshold
+from tfkd.verification.records import Artifact, Diagnosis, OutputTemperature, Rejection, Threshold
 from tfkd.verification.scores import by_class
 from tfkd.writers import Card, Exported, card_of
 
@@ -77,6 +80,7 @@ def open_subject(
             "write one line per output."
         )
     data = with_labels(_open_examples(request, folder, progress), labels)
+    require_validation(request.export, data)
     for text in data.reading.input_notes(loaded(data.test), model.signature):
         progress.say(f"  {text}")
     return ExportSubject(model, data, card_of(request.model_dump(mode="json"), labels, data.fingerprint))
@@ -123,12 +127,16 @@ def write(subject: ExportSubject, request: "Request", folder: RunFolder, progres
     from tfkd.distill.measures import accuracy
 
     bundle = folder.own_bundle
+    temperature = _temperature(subject, request, progress)
+    if temperature is not None:
+        subject = dataclasses.replace(subject, model=subject.model.divided(temperature.value))
     probabilities = _predictions(subject, subject.data.test, "the model's predictions", progress)
     found = _thresholds(subject, request, progress)
     subject = dataclasses.replace(subject, card=subject.card.with_thresholds(thresholds.values_by_name(found)))
     diagnosis = _diagnosed(subject, probabilities, folder, request.seed)
     exported = _exported(subject, request, bundle, progress)
-    artifacts = _measured(subject, exported, probabilities, bundle, progress)
+    rejections = _rejections(subject, request, exported, bundle, progress)
+    artifacts = _measured(subject, request, exported, probabilities, bundle, progress, rejections)
     timed = {artifact.path: bundle / artifact.path for artifact in artifacts if artifact.format in TIMED}
     bench = host.measure(timed, request.bench, lambda text: progress.say(f"  {text}"))
     right = accuracy(probabilities, subject.data.test.labels)
@@ -137,7 +145,7 @@ def write(subject: ExportSubject, request: "Request", folder: RunFolder, progres
         request,
         subject.data,
         teachers=[],
-        student=_student(subject, right, probabilities),
+        student=_student(subject, right, probabilities, temperature),
         thresholds=found,
         artifacts=artifacts,
         missing=exported.missing,
@@ -179,6 +187,35 @@ def _thresholds(subject: ExportSubject, request: "Request", progress: Progress) 
     return found
 
 
+def _temperature(subject: ExportSubject, request: "Request", progress: Progress) -> OutputTemperature | None:
+    if request.export.temperature is None:
+        return None
+    split = subject.data.validation
+    probabilities = _predictions(subject, split, "predictions for the temperature", progress)
+    found = calibration.fitted(logits_of(probabilities), split.labels)
+    progress.say(f"  {calibration.described(found)}")
+    return found
+
+
+def _rejections(
+    subject: ExportSubject, request: "Request", exported: Exported, bundle: Path, progress: Progress
+) -> dict[str, Rejection]:
+    """Chooses the thresholds below which the files give no label."""
+    split, signature = subject.data.validation, subject.model.signature
+    if request.export.reject is None:
+        return {}
+    return choose_for_files(
+        bundle,
+        exported.files,
+        request.export.reject,
+        subject.card,
+        signature,
+        _batches(subject, split),
+        split.labels,
+        lambda text: progress.say(f"  {text}"),
+    )
+
+
 def _predictions(subject: ExportSubject, split: Split, title: str, progress: Progress) -> np.ndarray:
     """Returns the model's predictions for the examples of a split, float32 [n, classes]."""
     from tfkd.data.batches import example_errors
@@ -202,7 +239,13 @@ def _exported(subject: ExportSubject, request: "Request", bundle: Path, progress
 
 
 def _measured(
-    subject: ExportSubject, exported: Exported, probabilities: np.ndarray, bundle: Path, progress: Progress
+    subject: ExportSubject,
+    request: "Request",
+    exported: Exported,
+    probabilities: np.ndarray,
+    bundle: Path,
+    progress: Progress,
+    rejections: dict[str, Rejection],
 ) -> list[Artifact]:
     from tfkd.verification.artifacts import Reference
 
@@ -212,13 +255,20 @@ def _measured(
         keras=probabilities,
         teacher=None,
         signature=subject.model.signature,
+        rejections=rejections,
     )
 
     def say(artifact: Artifact) -> None:
         lacking = artifact.not_verified
         progress.say(f"  {artifact.path}: {f'not verified here: {lacking}' if lacking else 'loaded again and run'}")
 
-    return measure_files(bundle, exported.files, reference, subject.card, say)
+    def keep(path: str, predicted: np.ndarray) -> None:
+        digest, labels = content_digest(bundle / path), subject.data.test.labels
+        found = monitoring.reference(path, digest, predicted, labels, seed=request.seed)
+        if found is not None:
+            monitoring.write(bundle, found)
+
+    return measure_files(bundle, exported.files, reference, subject.card, say, keep)
 
 
 def _diagnosed(subject: ExportSubject, probabilities: np.ndarray, folder: RunFolder, seed: int) -> list[Diagnosis]:
@@ -241,7 +291,9 @@ def _diagnosed(subject: ExportSubject, probabilities: np.ndarray, folder: RunFol
     return diagnosis.diagnose(examined, examples, labels)
 
 
-def _student(subject: ExportSubject, accuracy: float, probabilities: np.ndarray) -> StudentEntry:
+def _student(
+    subject: ExportSubject, accuracy: float, probabilities: np.ndarray, temperature: OutputTemperature | None
+) -> StudentEntry:
     model, labels, classes = subject.model, subject.data.test.labels, subject.data.classes
     limits = thresholds.by_number(subject.card.thresholds, classes)
     return StudentEntry(
@@ -256,6 +308,8 @@ def _student(subject: ExportSubject, accuracy: float, probabilities: np.ndarray)
         seeds=[],
         exported_seed=None,
         agreement_with_teacher=None,
+        calibration_error=calibration_error_of(probabilities, labels),
+        output_temperature=temperature,
         **by_class(labels, probabilities.argmax(axis=1), probabilities, limits, classes),
         seconds_training=None,
         teacher_seconds=None,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, enumerated
 from tfkd.inputs.image.normalization import parse
 from tfkd.inputs.image.tensors import side_of
 from tfkd.inputs.text import vocabulary
@@ -31,6 +31,9 @@ def opened(request: Request, in_memory: Any, progress: Progress) -> "OwnModel":
     Raises:
         RequestError: the model cannot be opened, or does not fit the request.
     """
+    if request.kind not in _OPENED:
+        known = enumerated([f"{kind}s" for kind in _OPENED], "or")
+        raise RequestError(f"tfkd export opens models of {known}, not of {request.kind}s; make those by tfkd run.")
     return _OPENED[request.kind](request, in_memory, progress)
 
 

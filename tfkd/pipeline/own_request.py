@@ -11,6 +11,7 @@ from tfkd.recipe import NAME, Bench, Block, Data, Export, Gates
 from tfkd.recipe import files as recipe_files
 from tfkd.recipe.base import default_of
 from tfkd.recipe.of_export import default_blocks
+from tfkd.recipe.rejecting import require_rejection
 from tfkd.verification.gates import OF_SEVERAL, is_on
 
 
@@ -51,6 +52,13 @@ class Request(Block):
         for name in OF_SEVERAL:
             if is_on(getattr(self.gates, name)):
                 raise ValueError(f"gates.{name} needs a teacher or a control, which tfkd export has not; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _rejects(self) -> "Request":
+        require_rejection(self.export, self.gates)
+        if self.gates.max_outside_accepted is not None:
+            raise ValueError("gates.max_outside_accepted needs data.outside, which tfkd export has not; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -10,18 +10,24 @@ from tfkd.bundle.layout import EVIDENCE, MANIFEST, MEASUREMENTS
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.seal import seal
 from tfkd.errors import RequestError, cause
+from tfkd.files import write_text
 from tfkd.pipeline.folders import RunFolder
+from tfkd.report import rules
 from tfkd.report.card import write_model_card
 from tfkd.report.devices import HTML
 from tfkd.report.html import write_report
 
 REPORT, MODEL_CARD = "report.html", "MODEL_CARD.md"
+RULES, DRAWING = "rules.txt", "rules.svg"  # of trees
 
 
 def complete(bundle: Path, manifest: Manifest, golden: Golden, evidence: Evidence) -> None:
     """Writes all other files of a bundle with exported files, and seals it."""
     assembly.write(bundle, manifest, golden, evidence)
     write_model_card(manifest, bundle / MODEL_CARD)
+    if evidence.rules:
+        write_text(bundle / RULES, rules.text(evidence.rules))
+        write_text(bundle / DRAWING, rules.drawing(evidence.rules))
     write_report(manifest, evidence, bundle / REPORT)
     seal(bundle)
 

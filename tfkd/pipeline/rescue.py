@@ -24,6 +24,7 @@ from tfkd.pipeline.filling import images_in_transfer_set
 from tfkd.pipeline.fitting.halving import Clock
 from tfkd.pipeline.fold_runs import require_no_folds
 from tfkd.pipeline.graph import ORDER
+from tfkd.pipeline.lock_request import LockRequest
 from tfkd.pipeline.run import Outcome, begun, open_run, run, run_stages
 from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.on_validation import ValidationScore, score_of
@@ -75,6 +76,7 @@ def run_or_rescue(
     fresh: bool,
     rescue: bool,
     hours: float | None,
+    lock: LockRequest | None = None,
 ) -> Outcome:
     """Runs a recipe, with `rescue` as `run_with_rescue` does, otherwise as `tfkd.pipeline.run.run` does.
 
@@ -84,10 +86,10 @@ def run_or_rescue(
     if hours is not None and not rescue:
         raise RequestError("hours is the time for remedies; it needs --rescue.")
     if not rescue:
-        return run(recipe, progress, runs, bundles, until, fresh)
+        return run(recipe, progress, runs, bundles, until, fresh, lock)
     if until not in (None, ORDER[-1]):
         raise RequestError(f"A rescue needs the verdict of the gates, after {until}; leave --until out.")
-    return run_with_rescue(recipe, progress, runs, bundles, HOURS if hours is None else hours, fresh)
+    return run_with_rescue(recipe, progress, runs, bundles, HOURS if hours is None else hours, fresh, lock)
 
 
 def run_with_rescue(
@@ -97,6 +99,7 @@ def run_with_rescue(
     bundles: Path = Path("exported_models"),
     hours: float = HOURS,
     fresh: bool = False,
+    lock: LockRequest | None = None,
 ) -> Outcome:
     """Runs a recipe; where its student misses a gate on accuracy or classes, the first two remedies are trained.
 
@@ -110,6 +113,7 @@ def run_with_rescue(
         bundles: the folder of the bundles.
         hours: that this call may take for remedies; none is begun that is expected to take longer.
         fresh: ignore the results of earlier calls with these settings.
+        lock: see `run`; a remedy that changes the teachers is not tried.
 
     Raises:
         RequestError, GateError, VerifyError: as `run`.
@@ -117,7 +121,7 @@ def run_with_rescue(
     require_no_folds(recipe, "run --rescue")
     destination = bundles / recipe.name
     require_writable(destination)
-    with begun(recipe, progress, runs, fresh) as context:
+    with begun(recipe, progress, runs, fresh, lock) as context:
         gates = None if fresh else _missed_before(context)
         if gates is None:
             outcome = run_stages(context, ORDER[-1], destination)
@@ -213,7 +217,7 @@ class _Rescue:
             other = open_run(self._recipe.with_(*proposal.overrides), self._context.folder, progress, keep=True)
             if reason := self._why_not(other):
                 return _untried(proposal, reason)
-            other = replace(other, command="rescue")
+            other = replace(other, command="rescue", lock=self._context.lock and self._context.lock.kept)
             run_stages(other, STUDENT.name, self._context.folder.path)
         except (RequestError, GateError) as error:
             return _untried(proposal, str(error))

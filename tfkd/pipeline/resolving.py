@@ -95,7 +95,7 @@ def resolve(
     for kind in CHOICES.values():
         for question in kind.questions(recipe, data):
             earlier = None if fresh else record.get(kind, question)
-            answer = earlier or kind.answer(recipe, data, question)
+            answer = earlier or kind.answer(recipe, data, question, folder.path.parent)
             if earlier is None:
                 record.put(kind, question, answer)
             recipe = _with(recipe, question.field, answer.value)

@@ -13,12 +13,15 @@ from tfkd.bundle.publishing import require_writable
 from tfkd.data.domains import require_domains, splits_of
 from tfkd.errors import RequestError, nearest
 from tfkd.files import write_json
-from tfkd.models import require_kind
+from tfkd.models import require_kind, require_weights
+from tfkd.pipeline import lock_keeping
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.executor import Executor, LocalExecutor
 from tfkd.pipeline.fold_runs import Parts, open_parts
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import ORDER, groups, stages_of
+from tfkd.pipeline.lock_request import LockRequest
+from tfkd.pipeline.rejections import require_validation
 from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stage import locked
 from tfkd.pipeline.stages.data import open_data, say_data
@@ -29,7 +32,7 @@ from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of
 from tfkd.recipe.networks import chain
-from tfkd.recipe.texts import with_text_defaults
+from tfkd.recipe.of_kind import with_kind_defaults
 from tfkd.training.balance import require_known_classes
 from tfkd.verification import VerifyError
 from tfkd.writers import check_installed
@@ -56,6 +59,7 @@ def run(
     bundles: Path = Path("exported_models"),
     until: str | None = None,
     fresh: bool = False,
+    lock: LockRequest | None = None,
 ) -> Outcome:
     """Runs a recipe. Finished stages are reused, an interrupted one continues from its last checkpoint.
 
@@ -69,26 +73,32 @@ def run(
         bundles: the folder of the bundles.
         until: name of the last stage to run.
         fresh: ignore the results of earlier calls with these settings.
+        lock: the lock file of the user that the teachers are compared with, before their soft labels are computed.
 
     Raises:
-        RequestError: the request was wrong, or another process works in the run's folder.
+        RequestError: the request was wrong, the teachers are not the locked ones, or another process works in the run's
+            folder.
         GateError: a teacher is not better than chance, so its soft labels were not computed.
     """
     if until is not None and until not in ORDER:
         raise RequestError(f"There is no stage {until!r}.{nearest(until, list(ORDER))}")
     if until in (None, ORDER[-1]):
         require_writable(bundles / recipe.name)
-    with begun(recipe, progress, runs, fresh) as context:
+    with begun(recipe, progress, runs, fresh, lock) as context:
         return run_stages(context, until or ORDER[-1], bundles / recipe.name)
 
 
 @contextlib.contextmanager
-def begun(recipe: Recipe, progress: Progress, runs: Path, fresh: bool = False) -> Iterator[RunContext]:
+def begun(
+    recipe: Recipe, progress: Progress, runs: Path, fresh: bool = False, lock: LockRequest | None = None
+) -> Iterator[RunContext]:
     """Opens and locks the folder of a run for the duration of a with-block; see `run`."""
     check_installed(recipe.export)
     folder = RunFolder(runs / recipe.name)
+    if lock:
+        lock.require_usable(folder.teacher_lock)
     with locked(folder.path):
-        context = open_run(recipe, folder, progress, keep=True, fresh=fresh)
+        context = replace(open_run(recipe, folder, progress, keep=True, fresh=fresh), lock=lock)
         write_json(folder.recipe, context.recipe.model_dump(mode="json"))
         if fresh:
             for stage in context.stages.values():
@@ -120,14 +130,17 @@ def open_run(
     Raises:
         RequestError: the images cannot be opened, or a file or a class that the recipe names is missing.
     """
-    recipe = with_text_defaults(recipe)
+    recipe = with_kind_defaults(recipe)
     data = open_data(recipe, folder, progress)
     require_domains(data.source, data.classes, recipe.teachers, splits_of(data))
     require_known_classes(recipe, data)
+    require_validation(recipe.export, data)
     for network in (*chain(recipe), recipe.student):
         require_kind(network, recipe.data.kind, data.source)
     resolved = resolve(recipe, data, folder, progress.say, keep, fresh)
     stages = stages_of(resolved.recipe, data, folder.path)
+    for network in (*chain(resolved.recipe), resolved.recipe.student):
+        require_weights(network)
     trainer = executor or LocalExecutor()
     parts = Parts(resolved.recipe, folder, progress, trainer)
     return RunContext(resolved.recipe, data, folder, stages, progress, trainer, resolved.choices, parts)
@@ -151,11 +164,13 @@ def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
     names = [name for name in context.stages if kind_of(name) in kinds]
     _mend(context, names, destination)
     context.data.require_unchanged()
-    for group in groups(context.recipe, names):
+    lock_keeping.require_comparable(context)
+    for group in lock_keeping.in_order(context, groups(context.recipe, names)):
         run_group(context, group)
         note_stages(context.folder, context.data, context.recipe, group, context.command)
         for name in group:
             require_plausible(context, name)
+        lock_keeping.after(context, group)
         context.data.require_unchanged()
     if last != ORDER[-1]:
         return Outcome(context.folder.path)

@@ -50,6 +50,7 @@ class Sources:
         return {
             **settings("data", present(data, "image_size", "augment", "tokens")),
             **self._vocabulary(),
+            **self.columns(),
             **settings("distill", present(distill, "training", "precision", "finish")),
             "number of unlabelled images": len(self.data.unlabelled or ()),
         }
@@ -58,6 +59,14 @@ class Sources:
         """Returns the vocabulary of the student's input; nothing for one without."""
         pieces = self.data.reading.signature(self.recipe.data).pieces
         return {"vocabulary of the student": fingerprint(pieces)} if pieces else {}
+
+    def columns(self) -> dict[str, Any]:
+        """Returns the columns of the rows of a table; nothing for other kinds of input."""
+        return (
+            {"columns of the rows": fingerprint([vars(each) for each in self.data.columns])}
+            if self.data.columns
+            else {}
+        )
 
     def learnt(self) -> dict[str, Any]:
         """Returns the settings of learning from soft labels: losses, and the weight of each teacher."""
@@ -79,6 +88,14 @@ class Sources:
             return {"data.unlabelled": source}
         own = {} if source == REST else {source: content(images, self.kept)}
         return {"data.unlabelled": source, **own, **self._paired(rendering, (images,), " (of unlabelled images)")}
+
+    def outside(self, rendering: str) -> dict[str, Any]:
+        """Returns the examples of no class in an input rendering; nothing without any."""
+        source, examples = self.recipe.data.outside, self.data.outside
+        if source is None or examples is None:
+            return {}
+        own = {f"{source} (data.outside)": content(examples, self.kept)}
+        return {**own, **self._paired(rendering, (examples,), " (of data.outside)")}
 
     def domain(self, number: int, unlabelled: bool) -> dict[str, Any]:
         """Returns which images are in a teacher's domain; nothing for a teacher without one."""

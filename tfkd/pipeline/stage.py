@@ -14,6 +14,7 @@ from typing import Any
 from tfkd import machine
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, read_sealed, write_sealed
+from tfkd.pipeline.spending import begin_call, metered, open_account
 from tfkd.pipeline.stage_files import BEGUN, DONE, damaged, is_begun, listed, note_times, remove_damaged_checkpoints
 from tfkd.progress import Progress, Say
 
@@ -62,8 +63,7 @@ class Stage:
         self.folder, self.base = folder, base
         self.growing = dict(growing or {})
         self.inputs = dict(inputs or {}) | self.growing
-        self.product = product
-        self.conditions = dict(conditions or {})
+        self.product, self.conditions = product, dict(conditions or {})
         self.name = name or folder.name
 
     @property
@@ -137,6 +137,7 @@ class Stage:
             self._set_aside(begun.get("conditions"), say)
         self.reopen()
         remove_damaged_checkpoints(self.folder, lambda path: say(f"{self.name}: {path} is damaged; recreated"))
+        open_account(self.folder, is_new=not is_begun(self.folder))
         record = {"name": self.name, "base": self.base, "inputs": self.inputs, "conditions": self.conditions}
         write_sealed(self.folder / BEGUN, record)
 
@@ -230,7 +231,9 @@ def run_together(
         start = time.perf_counter()
         for stage in pending:
             stage.begin(progress.say)
-        for stage, outcome in zip(pending, work(pending), strict=True):
+        with metered(stage.folder for stage in pending):
+            outcomes = work(pending)
+        for stage, outcome in zip(pending, outcomes, strict=True):
             seconds = time.perf_counter() - start
             stage.finish(outcome.result, outcome.seconds or seconds)
             results[stage.name] = stage.result()
@@ -263,4 +266,5 @@ def locked(folder: Path) -> Iterator[None]:
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()
+        begin_call()
         yield

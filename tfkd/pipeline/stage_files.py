@@ -8,6 +8,7 @@ from tfkd.files import described, has_own_hash, is_as_described
 
 DONE = "stage.json"
 BEGUN = "begun.json"
+SPENT = "spent.json"
 CHECKPOINTS = ("checkpoint.npz", "head.npz")  # not needed by a finished stage; each contains its own hash
 
 Described = dict[str, dict[str, Any]]
@@ -28,8 +29,8 @@ def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]], thorough: bool
 
 
 def is_begun(folder: Path) -> bool:
-    """Returns whether a folder contains anything that is not hidden."""
-    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    """Returns whether a folder contains anything that is not hidden, beside its account."""
+    return folder.is_dir() and any(not path.name.startswith(".") and path.name != SPENT for path in folder.iterdir())
 
 
 def note_times(folder: Path, files: Described) -> bool:
@@ -71,6 +72,6 @@ def _kept_files(folder: Path) -> Iterator[Path]:
     """Yields the files of a stage that others read."""
     for path in folder.rglob("*"):
         inside = path.relative_to(folder).as_posix()
-        unlisted = inside in (DONE, BEGUN) or path.name in CHECKPOINTS or ".partial/" in inside
+        unlisted = inside in (DONE, BEGUN, SPENT) or path.name in CHECKPOINTS or ".partial/" in inside
         if path.is_file() and not unlisted:
             yield path

@@ -57,7 +57,7 @@ def stored_results(context: RunContext) -> list[StoredResult]:
     """Returns all results in the folder of a run, also those of other settings, in the order of its stages."""
     current = {stage.folder for run in (context, *open_parts(context)) for stage in run.stages.values()}
     folders = {path.parent for name in (BEGUN, DONE) for path in context.folder.path.rglob(name)}
-    found = [_described(context, folder, folder in current) for folder in folders]
+    found = [_described(context, folder, folder in current or _is_start(context, folder)) for folder in folders]
     found.sort(key=lambda each: (_KINDS.index(each.kind), each.name, not each.current, str(each.folder)))
     return found
 
@@ -93,6 +93,13 @@ def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] 
             progress.say(f"removing {each}")
             shutil.rmtree(each.folder)
         return removed
+
+
+def _is_start(context: RunContext, folder: Path) -> bool:
+    """Returns whether a network of a run starts from weights in a folder, such as those of an earlier student."""
+    networks = (context.recipe.student, *context.recipe.distill.assistants)
+    starts = [Path(each.weights_file) for each in networks if each.weights_file]
+    return any(start.resolve().is_relative_to(folder.resolve()) for start in starts)
 
 
 def _described(context: RunContext, folder: Path, is_current: bool) -> StoredResult:

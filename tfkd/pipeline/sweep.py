@@ -28,7 +28,7 @@ from tfkd.pipeline.stages.data import open_data
 from tfkd.pipeline.stages.teacher import ensemble_accuracy
 from tfkd.progress import Progress
 from tfkd.recipe import AnyLoss, Recipe, Student
-from tfkd.recipe.texts import with_text_defaults
+from tfkd.recipe.of_kind import with_kind_defaults
 from tfkd.training.balance import require_known_classes
 from tfkd.training.job import StudentResult, TrainingKind
 from tfkd.training.trials import Sweep, Trial
@@ -64,7 +64,7 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
     """
     for recipe in recipes.values():
         require_no_folds(recipe, "sweep")
-    recipes = {name: with_text_defaults(recipe) for name, recipe in recipes.items()}
+    recipes = {name: with_kind_defaults(recipe) for name, recipe in recipes.items()}
     folder = RunFolder(runs / next(iter(recipes.values())).name)
     with locked(folder.path):
         shared = _sharing(_resolved(recipes, folder, progress))

@@ -35,6 +35,8 @@ def trained_weights(student: Student, teacher: Teacher, was_tried: bool = False)
         teacher: the first one.
         was_tried: whether its own weights were just tried; a failed download is not proposed again.
     """
+    if student.is_tree:
+        return []
     if STUDENTS[student.model].takes != "image":
         return [_OF_TEACHER if teacher.is_bert else _OF_MINILM]
     advised = student.model_copy(update={"model": _INSTALLABLE})

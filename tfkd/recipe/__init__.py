@@ -7,9 +7,10 @@ A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `rec
 from tfkd.recipe.base import AUTO, Block, Separated, as_set, default_of
 from tfkd.recipe.bench import Bench
 from tfkd.recipe.compress import AnyCompression, Cluster, Compression, Prune, QuantizationAware
+from tfkd.recipe.cost import Cost
 from tfkd.recipe.data import MOST_TOKENS, Augment, Data
 from tfkd.recipe.distill import Distill
-from tfkd.recipe.export import CoremlForm, Export, TflitePrecision, oldest_ios
+from tfkd.recipe.export import CoremlForm, Export, Reject, TflitePrecision, oldest_ios
 from tfkd.recipe.fit import Fit
 from tfkd.recipe.gates import Gates
 from tfkd.recipe.losses import (
@@ -31,7 +32,7 @@ from tfkd.recipe.losses import (
     Standardized,
 )
 from tfkd.recipe.recipe import NAME, OVERRIDES, SMOKE, Recipe, shrunk
-from tfkd.recipe.student import IMAGENET, OF_TEACHER, RANDOM, Activation, Student, imagenet_of
+from tfkd.recipe.student import IMAGENET, OF_TEACHER, RANDOM, Activation, Forest, Student, Tree, imagenet_of
 from tfkd.recipe.teachers import MODEL_SUFFIXES, Teacher, is_model_file
 from tfkd.recipe.training import FineTune, Finish, Training
 
@@ -57,6 +58,7 @@ __all__ = [
     "Compression",
     "Contrastive",
     "CoremlForm",
+    "Cost",
     "Data",
     "Decoupled",
     "Dist",
@@ -66,6 +68,7 @@ __all__ = [
     "FineTune",
     "Finish",
     "Fit",
+    "Forest",
     "Gates",
     "HiddenStates",
     "Hint",
@@ -75,6 +78,7 @@ __all__ = [
     "Prune",
     "QuantizationAware",
     "Recipe",
+    "Reject",
     "Relational",
     "Schedule",
     "Separated",
@@ -84,6 +88,7 @@ __all__ = [
     "Teacher",
     "TflitePrecision",
     "Training",
+    "Tree",
     "as_set",
     "default_of",
     "imagenet_of",

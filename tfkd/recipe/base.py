@@ -34,7 +34,7 @@ _COPY = "take another recipe: recipe.with_('distill.views=4')."
 class Block(BaseModel):
     """A part of a recipe: immutable, and strict about the names of its fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -2,13 +2,14 @@
 
 import math
 from numbers import Real
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tfkd.recipe.base import Block
+from tfkd.recipe.base import Block, Separated
 
 MOST_TOKENS = 512  # as many as the BERT models have positions
+_KINDS = {"texts": "text", "table": "table"}  # by the source that has no others
 
 
 class Augment(Block):
@@ -23,6 +24,9 @@ class Augment(Block):
     operations: int = Field(0, ge=0, le=4, description="number of random operations per view, as in RandAugment")
     magnitude: float = Field(0.5, ge=0, le=1, description="strength of those operations")
     word_dropout: float = Field(0.1, ge=0, lt=1, description="fraction of a text's words that a view leaves out")
+    jitter: float = Field(
+        0.1, ge=0, le=2, description="deviation of what a view adds to a number of a table, in deviations of its column"
+    )
     mix: Literal["none", "mixup", "cutmix"] = Field("none", description="how the views of two images are mixed")
     mix_share: float = Field(0.5, ge=0, le=1, description="fraction of the views that are mixed")
 
@@ -37,10 +41,13 @@ class Data(Block):
 
     source: str = Field(
         description="embedded:NAME, tfds:NAME, folder:PATH (a folder or a .zip of class folders), files:LIST.csv "
-        "(path, label, optional split and group), or texts:FILE (a CSV or JSON lines: text, label, optional split and "
-        "group; a .zip of them; a folder of class folders)"
+        "(path, label, optional split and group), texts:FILE (a CSV or JSON lines: text, label, optional split and "
+        "group; a .zip of them; a folder of class folders), or table:FILE.csv (label, optional split and group, and a "
+        "column per feature)"
     )
-    kind: str = Field("image", description="kind of input, a name of tfkd.inputs.KINDS; text for texts:FILE")
+    kind: str = Field(
+        "image", description="kind of input, a name of tfkd.inputs.KINDS; text for texts:FILE, table for table:FILE"
+    )
     image_size: int = Field(96, ge=32, le=1024, description="side of the student's square input, pixels")
     tokens: int = Field(
         64, ge=4, le=MOST_TOKENS, description="length of the student's input, in pieces of words of a text"
@@ -51,10 +58,25 @@ class Data(Block):
         "texts use them; default: that of the first teacher, or the words of the texts",
     )
     pieces: int = Field(8192, ge=128, le=100_000, description="largest vocabulary that is made from the texts alone")
+    label_column: str = Field("label", min_length=1, description="column of a table that holds the classes")
+    columns: Annotated[list[str] | None, Separated] = Field(
+        None,
+        min_length=1,
+        description="columns of a table that the student reads; default: all but label, split, group",
+    )
+    categorical: Annotated[list[str], Separated] = Field(
+        [], description="columns of a table whose numbers are categories, such as postal codes"
+    )
     fraction: float = Field(1.0, gt=0, le=1, description="fraction of the training examples to use, per class")
     unlabelled: str | None = Field(
         None,
-        description="examples without labels: folder:PATH, or rest (the training examples that fraction leaves out)",
+        description="examples without labels: folder:PATH, texts:FILE, table:FILE, or rest (the training examples that "
+        "fraction leaves out)",
+    )
+    outside: str | None = Field(
+        None,
+        description="examples of none of the classes, never trained on, that measure how many get a label: folder:PATH "
+        "or texts:FILE",
     )
     validation_share: float = Field(0.1, gt=0, lt=1, description="fraction for validation if the source has none")
     test_share: float = Field(0.1, gt=0, lt=1, description="fraction for the test if the source has none")
@@ -85,9 +107,8 @@ class Data(Block):
     @model_validator(mode="before")
     @classmethod
     def _kind_of_source(cls, values: Any) -> Any:
-        if isinstance(values, dict) and str(values.get("source", "")).startswith("texts:"):
-            return {"kind": "text"} | values
-        return values
+        kind = _KINDS.get(str(values.get("source", "")).partition(":")[0]) if isinstance(values, dict) else None
+        return values if kind is None else {"kind": kind} | values
 
     @field_validator("held_out")
     @classmethod

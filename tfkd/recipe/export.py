@@ -21,6 +21,23 @@ CoremlForm = Literal[
 ]
 
 
+class Reject(Block):
+    """When a file gives "none of these" in place of a label: exactly one promise (see tfkd.verification.rejection)."""
+
+    max_error: float | None = Field(
+        None, gt=0, lt=1, description="largest expected fraction of all examples that get a wrong label instead of none"
+    )
+    coverage: float | None = Field(
+        None, gt=0, lt=1, description="smallest expected fraction of all examples that get a label"
+    )
+
+    @model_validator(mode="after")
+    def _one_promise(self) -> "Reject":
+        if (self.max_error is None) is (self.coverage is None):
+            raise ValueError("set exactly one of max_error and coverage, such as max_error=0.02")
+        return self
+
+
 class Export(Block):
     """The files to export, and their metadata."""
 
@@ -54,6 +71,15 @@ class Export(Block):
         True,
         description="choose, for each class in gates.min_recall, the probability from which it is predicted, on the "
         "validation split",
+    )
+    reject: Reject | None = Field(
+        None,
+        description="choose, for each file, the probability below which it gives none of the classes, on the "
+        "validation split",
+    )
+    temperature: Literal["auto"] | None = Field(
+        None,
+        description="auto: divide the logits by the temperature that fits the validation split best, in the last layer",
     )
     golden_images: int = Field(8, ge=1, description="test examples stored with the probabilities expected of each file")
     author: str = "tfkd"

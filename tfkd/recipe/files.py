@@ -16,9 +16,9 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import pydantic
 
 from tfkd.errors import RequestError, nearest
-from tfkd.files import once_each
 from tfkd.interruption import Terminated
 from tfkd.recipe import AUTO, Block, Compression, Loss, Recipe, as_set, user_code
+from tfkd.strict_json import JsonError, once_each
 
 _MOST_SUGGESTED = 3  # largest number of suggested places of a field
 
@@ -68,8 +68,8 @@ def validated(values: Any, block: type[AnyBlock], where: str) -> AnyBlock:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once_each)
-    except RequestError as error:
-        raise RequestError(f"{path}: {error}") from None
+    except JsonError as error:
+        raise RequestError(f"{path}: {error}. Remove one of them.") from None
     except (OSError, ValueError) as error:
         raise RequestError(f"{path} is not readable JSON: {error}") from None
     if not isinstance(values, dict):
@@ -121,7 +121,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise RequestError(f"Override {override!r} is not of the form key.path=value, e.g. distill.training.epochs=5.")
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=once_each)
+    except JsonError as error:
+        raise RequestError(f"Override {override!r}: {error}. Remove one of them.") from None
     except ValueError:
         value = text
     target: Any = values

@@ -12,8 +12,8 @@ LIMITS = ("max_ms", "max_kb", "max_mb", "max_instructions")
 FAMILIES = ("mobilenet_v3_small", "mobilenet_v4_conv_small", "mobilenet_v2", "squeezenet_1_1")
 TEXT_FAMILIES = ("word_average", "text_convolution", "text_transformer")
 
-Limit = Annotated[float | None, Field(gt=0, allow_inf_nan=False)]
-Width = Annotated[float, Field(ge=0.1, le=4, allow_inf_nan=False)]
+Limit = Annotated[float | None, Field(gt=0)]
+Width = Annotated[float, Field(ge=0.1, le=4)]
 Size = Annotated[int, Field(ge=32, le=1024)]
 Layers = Annotated[int, Field(ge=1, le=24)]
 

@@ -99,6 +99,20 @@ class Gates(Block):
         description="negative flips of each file: wrong predictions as a fraction of the test examples that the "
         "teacher predicts rightly",
     )
+    max_error_when_confident: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="wrong labels of each file as a fraction of the test examples that get a label by export.reject; "
+        "judged by its 95 % interval",
+    )
+    max_outside_accepted: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="fraction of the examples of data.outside that each file gives a label by export.reject; judged by "
+        "its 95 % interval",
+    )
     min_gain_over_control: float | None = Field(None, description="student accuracy - control accuracy")
     min_size_ratio: float | None = Field(
         None, gt=0, description="bytes of teacher fp32 / student int8 .tflite, or dynamic where there is no int8"

@@ -8,15 +8,20 @@ from tfkd import arguments
 from tfkd.recipe.base import Block
 from tfkd.recipe.bench import Bench
 from tfkd.recipe.compress import WHY_NOT_OF_TEXTS, AnyCompression
+from tfkd.recipe.cost import Cost
 from tfkd.recipe.data import Augment, Data
 from tfkd.recipe.distill import Distill, DistillOrAuto
 from tfkd.recipe.export import Export
 from tfkd.recipe.fit import Fit
 from tfkd.recipe.gates import Gates
-from tfkd.recipe.student import OF_TEXTS, Student
+from tfkd.recipe.rejecting import require_rejection_of
+from tfkd.recipe.student import OF_TEXTS, TREE, Student
 from tfkd.recipe.teachers import Teacher
+from tfkd.recipe.trees import require_for_trees
 
 SMOKE = "--smoke"  # value of gates.switched_off_by in a shrunk recipe
+
+_STUDENTS = {"text": OF_TEXTS, "table": TREE}  # by default, by kind of data
 
 OVERRIDES = "texts such as 'distill.views=4', one argument each"
 
@@ -35,6 +40,7 @@ class Recipe(Block):
     export: Export = Export()
     bench: Bench = Bench()
     gates: Gates = Gates()
+    cost: Cost = Cost()
     fit: Fit | None = Field(None, description="candidates and budget of `tfkd fit`; `tfkd run` ignores it")
     imports: list[str] = Field([], description="modules that register custom layers; imported before models are loaded")
     seed: int = Field(1, ge=0, lt=2**31, description="seed of everything random")
@@ -67,9 +73,15 @@ class Recipe(Block):
 
     @model_validator(mode="after")
     def _usual_student(self) -> "Recipe":
-        """Names the default student of texts; that of images is the default of its block."""
-        if self.data.kind == "text" and "model" not in self.student.model_fields_set:
-            self.__dict__["student"] = self.student.model_copy(update={"model": OF_TEXTS})
+        """Names the default student of texts and tables; that of images is the default of its block."""
+        usual = _STUDENTS.get(self.data.kind)
+        if usual and "model" not in self.student.model_fields_set:
+            self.__dict__["student"] = self.student.model_copy(update={"model": usual})
+        return self
+
+    @model_validator(mode="after")
+    def _trees_read_the_rest(self) -> "Recipe":
+        require_for_trees(self.student, self.distill, self.export, self.data)
         return self
 
     @model_validator(mode="after")
@@ -136,9 +148,18 @@ class Recipe(Block):
         return self
 
     @model_validator(mode="after")
+    def _fits_rejection(self) -> "Recipe":
+        require_rejection_of(self.export, self.gates, self.data, [block.kind for block in self.compress])
+        return self
+
+    @model_validator(mode="after")
     def _compresses_images(self) -> "Recipe":
         if self.compress and self.data.kind == "text":
             raise ValueError(f"compress={self.compress[0].kind}: {WHY_NOT_OF_TEXTS}; leave it out")
+        if self.compress and self.student.is_tree:
+            raise ValueError(
+                f"compress={self.compress[0].kind}: a tree is made smaller by student.max_depth; leave it out"
+            )
         return self
 
     @field_validator("compress")
@@ -161,10 +182,11 @@ def shrunk(recipe: Recipe) -> Recipe:
     """
     values = recipe.model_dump(mode="json")
     values["name"] = f"{recipe.name}-smoke"[:64]
-    values["data"] |= {"fraction": min(recipe.data.fraction, 0.05), "unlabelled": None}
+    values["data"] |= {"fraction": min(recipe.data.fraction, 0.05), "unlabelled": None, "outside": None}
     values["data"] |= {"folds": None, "held_out": []}  # a fraction has too few images of a class for them
     values["distill"] |= {"views": 1, "repeats": 1}
-    for training in ("training", *(["finish"] if values["distill"].get("finish") else [])):
+    trained = [] if recipe.student.is_tree else ["training"]
+    for training in (*trained, *(["finish"] if values["distill"].get("finish") else [])):
         values["distill"][training] = {**values["distill"].get(training, {}), "epochs": 1}
     for compression in values["compress"]:
         compression["training"]["epochs"] = 1

@@ -21,6 +21,16 @@ ADDED: dict[tuple[str, str], Any] = {
     ("data", "vocabulary"): None,
     ("data", "pieces"): 8192,
     ("data", "augment.word_dropout"): 0.1,
+    ("data", "label_column"): "label",
+    ("data", "columns"): None,
+    ("data", "categorical"): [],
+    ("data", "augment.jitter"): 0.1,
+    ("student", "max_depth"): None,
+    ("student", "trees"): 50,
+    ("student", "min_leaf"): 1,
+    ("distill", "assistants.max_depth"): None,
+    ("distill", "assistants.trees"): 50,
+    ("distill", "assistants.min_leaf"): 1,
     ("student", "layers"): 2,
     ("student", "heads"): 2,
     ("student", "teacher_layers"): None,
@@ -50,9 +60,15 @@ ADDED: dict[tuple[str, str], Any] = {
     ("gates", "min_recall"): None,
     ("gates", "min_balanced_accuracy"): None,
     ("gates", "max_recall_drop"): None,
+    ("data", "outside"): None,
+    ("export", "reject"): None,
+    ("export", "temperature"): None,
+    ("gates", "max_error_when_confident"): None,
+    ("gates", "max_outside_accepted"): None,
 }
 # Fields of a recipe or of a request itself, which all earlier ones imply to be None.
 NOT_AT_FIRST = ("fit", "vocabulary", "tokens")
+PRICES = "cost"  # the block of a recipe that changes no result, whatever it says
 _DEPTH = 4  # of an assistant's fields in a recipe: its block, the list of assistants, distill, the recipe
 
 
@@ -73,14 +89,15 @@ def read(values: Any, fields: Collection[str]) -> Any:
 
 
 def first_named(values: Any) -> Any:
-    """Returns the JSON of a recipe or block as fingerprints use it: first names, no added field with its default."""
+    """Returns the JSON of a recipe or block as fingerprints use it: first names, no added default, no prices."""
     named = _named(values, _FIRST, _DEPTH)
     for (block, field), implied in ADDED.items():
         if block in named:
             named[block] = _without(named[block], field, implied)
     if not isinstance(named, dict):
         return named
-    return {name: value for name, value in named.items() if name not in NOT_AT_FIRST or value is not None}
+    implied_none = [name for name in NOT_AT_FIRST if named.get(name, ...) is None]
+    return {name: value for name, value in named.items() if name not in (*implied_none, PRICES)}
 
 
 def _without(part: Any, field: str, implied: Any) -> Any:

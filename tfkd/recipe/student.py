@@ -11,6 +11,8 @@ from tfkd.recipe.bert import is_bert
 Activation = Literal["hard_swish", "relu6", "silu", "relu"]
 
 OF_TEXTS = "word_average"  # the default for texts
+TREE, FOREST = "tree", "forest"  # the students of tables, the first by default
+_DEPTHS = {TREE: 6, FOREST: 12}
 RANDOM, IMAGENET, OF_TEACHER = "none", "imagenet", "teacher"  # weights that are not the path of a file
 _OF_HASH = "@sha256:"
 
@@ -25,8 +27,9 @@ class Student(Block):
     weights: str = Field(
         "auto",
         description="initial weights: auto (a run chooses imagenet where these weights can be had, otherwise none), "
-        "none, imagenet, imagenet@sha256:HASH (no other file), or the path of a weights file; for texts teacher (the "
-        "word vectors of the first teacher, a BERT model) or the folder of a BERT model",
+        "none, imagenet, imagenet@sha256:HASH (no other file), the path of a weights file, or the folder of a run or a "
+        "bundle (its present student); for texts teacher (the word vectors of the first teacher, a BERT model) or the "
+        "folder of a BERT model",
     )
     width: float = Field(
         1.0, ge=0.1, le=4, description="multiplier of the number of channels, or of the width of vectors"
@@ -44,6 +47,13 @@ class Student(Block):
         None,
         description="layers of the BERT model in `weights`, from 0, that text_transformer starts from; none: its word "
         "vectors alone; default: as many as the student has, at equal distances",
+    )
+    max_depth: int | None = Field(
+        None, ge=1, le=16, description="comparisons on the way to a leaf of a tree; default: 6, of a forest 12"
+    )
+    trees: int = Field(50, ge=1, le=500, description="number of trees of a forest")
+    min_leaf: int = Field(
+        1, ge=1, description="least number of training rows in a leaf, views of one row counted apart"
     )
     rendering: Rendering = "rgb"
 
@@ -67,6 +77,16 @@ class Student(Block):
         return None if named else self.weights
 
     @property
+    def is_tree(self) -> bool:
+        """Whether it is a tree or a forest, which is fitted at once and not in steps."""
+        return self.model in _DEPTHS
+
+    @property
+    def depth(self) -> int:
+        """The largest depth of the trees of one that has them."""
+        return self.max_depth or _DEPTHS[self.model]
+
+    @property
     def starts_from_bert(self) -> bool:
         """Whether the initial weights are those of a BERT model, by a name or its folder."""
         return is_bert(self.weights)
@@ -80,6 +100,16 @@ class Student(Block):
     def is_random(self) -> bool:
         """Whether the initial weights are random; `auto` is, until a run has chosen."""
         return self.weights in (AUTO, RANDOM)
+
+
+def Tree(max_depth: int = _DEPTHS[TREE], min_leaf: int = 1) -> Student:  # noqa: N802 (named like the blocks)
+    """Returns the student of a table whose rules can be read: one decision tree."""
+    return Student(model=TREE, max_depth=max_depth, min_leaf=min_leaf)
+
+
+def Forest(trees: int = 50, max_depth: int = _DEPTHS[FOREST], min_leaf: int = 1) -> Student:  # noqa: N802
+    """Returns the student of a table that is the mean of several trees."""
+    return Student(model=FOREST, trees=trees, max_depth=max_depth, min_leaf=min_leaf)
 
 
 def imagenet_of(sha256: str) -> str:

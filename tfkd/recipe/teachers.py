@@ -13,11 +13,13 @@ from tfkd.recipe.training import FineTune
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 ONNX = ".onnx"
+MLP = "mlp"  # the teacher of tables that is trained here
 PRETRAINED = "pretrained"  # weights in the folder of a BERT model
 _OF_PREDICTIONS = {"predictions", "labels", "share", "domain"}
 _OF_ONNX_ALONE = {"output", "class_embeddings", "logit_scale"}
 _NOT_OF_ONNX = {"predictions", "weights", "batch_norm", "tokens", "vocabulary"}
 _OF_IMAGES = {"image_size", "normalization", "batch_norm", "rendering"}
+_OF_TABLES = {"epochs": 100, "learning_rate": 2e-3, "batch_size": 32, "weight_decay": 0.02}  # from random weights
 _ON_FEATURES = {"head_epochs": 100, "head_learning_rate": 1e-2}  # of a head on features that are computed once
 _HEAD = {**_ON_FEATURES, "epochs": 0, "auto": True}
 _OF_BERT = {**_ON_FEATURES, "learning_rate": 5e-5}
@@ -41,7 +43,9 @@ def _is_read_alone(fields: dict[str, Any]) -> bool:
 def _usual_weights(fields: dict[str, Any]) -> str:
     if _is_read_alone(fields):
         return "none"
-    return PRETRAINED if is_bert(fields.get("model", "")) else "imagenet"
+    if is_bert(fields.get("model", "")):
+        return PRETRAINED
+    return "none" if fields.get("model") == MLP else "imagenet"
 
 
 def _usual_tuning(fields: dict[str, Any]) -> FineTune | None:
@@ -52,12 +56,15 @@ def _usual_tuning(fields: dict[str, Any]) -> FineTune | None:
         return FineTune.model_validate(_HEAD)
     if is_bert(model):
         return None if is_classifier(model) else FineTune.model_validate({**_HEAD, **_OF_BERT})
+    if model == MLP:
+        return FineTune.model_validate(_OF_TABLES)
     return None if is_model_file(model) else FineTune()
 
 
-def _as_for_bert(tuning: FineTune) -> FineTune:
-    """Sets what is not given as BERT models are usually tuned: the rates for images are far too high for them."""
-    return tuning.model_copy(update={name: _OF_BERT[name] for name in _OF_BERT.keys() - tuning.model_fields_set})
+def _completed(tuning: FineTune, model: str) -> FineTune:
+    """Sets what is not given as such a model is usually trained: the rates for images would not do for them."""
+    usual = _OF_BERT if is_bert(model) else _OF_TABLES if model == MLP else {}
+    return tuning.model_copy(update={name: usual[name] for name in usual.keys() - tuning.model_fields_set})
 
 
 class Teacher(Block):
@@ -75,7 +82,7 @@ class Teacher(Block):
     weights: str = Field(
         default_factory=lambda fields: _usual_weights(fields),
         description="imagenet, none, or the path of a weights file; of a BERT model pretrained (those in its folder) "
-        "or none; default: imagenet or pretrained",
+        "or none; default: imagenet or pretrained, of mlp none",
     )
     image_size: int | None = Field(None, ge=32, le=1024, description="side of its input, pixels; default: the family's")
     tokens: int | None = Field(
@@ -124,8 +131,8 @@ class Teacher(Block):
 
     @field_validator("fine_tune")
     @classmethod
-    def _usual_for_bert(cls, value: FineTune | None, info: ValidationInfo) -> FineTune | None:
-        return _as_for_bert(value) if value and is_bert(info.data.get("model", "")) else value
+    def _as_usual(cls, value: FineTune | None, info: ValidationInfo) -> FineTune | None:
+        return _completed(value, info.data.get("model", "")) if value else value
 
     @property
     def weights_file(self) -> str | None:

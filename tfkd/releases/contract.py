@@ -11,7 +11,7 @@ from tfkd.releases.classes import label_changes
 from tfkd.releases.pairing import FilePair, ReleasePair
 from tfkd.releases.reading import Release
 from tfkd.releases.records import ContractChange, Part
-from tfkd.releases.thresholds import threshold_changes
+from tfkd.releases.thresholds import rejection_changes, threshold_changes
 from tfkd.verification.records import Tensor
 
 _ROUNDING = 1e-6  # relative, of scales and ranges
@@ -30,6 +30,7 @@ def contract_changes(releases: ReleasePair) -> list[ContractChange]:
         *_tensors("input", files),
         *_tensors("output", files),
         *threshold_changes(releases),
+        *rejection_changes(files),
         *_runtimes(files),
         *_metadata(old, new),
     ]

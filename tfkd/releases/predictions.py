@@ -212,7 +212,8 @@ def _run(release: Release, artifact: Artifact, split: Any, apart: Apart, progres
         progress.say(f"  {release.title}: {artifact.path}")
     signature, manifest = release.manifest.signature, release.manifest
     batches = source_images.raw_batches(split, signature)
-    answered = apart.run(release.folder / artifact.path, artifact.format, release.card, signature, batches)
+    card = release.card.with_score_threshold(artifact.least_probability)
+    answered = apart.run(release.folder / artifact.path, artifact.format, card, signature, batches)
     if answered.io != artifact.io:
         raise VerifyError(f"{artifact.path}: takes or gives something else than {MANIFEST} says.")
     for wrong in answered.requirements.contradictions(artifact, manifest.environment):

@@ -1,8 +1,8 @@
 """The thresholds that keep promised recalls, in two bundles, and what an app notices of the change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tfkd.releases.pairing import ReleasePair
+from tfkd.releases.pairing import FilePair, ReleasePair
 from tfkd.releases.reading import Release
 from tfkd.releases.records import ContractChange
 from tfkd.verification.records import Threshold
@@ -20,6 +20,16 @@ def threshold_changes(releases: ReleasePair) -> Iterator[ContractChange]:
             yield _notice(f"{name!r} had no threshold, it is {after.value:.8g}")
         elif before is not None and after is not None:
             yield from map(_notice, _differences(name, before, after))
+
+
+def rejection_changes(files: Sequence[FilePair]) -> Iterator[ContractChange]:
+    """Yields each change of the probability below which a file gives no label; only one that is gone breaks an app."""
+    for pair in files:
+        before, after = (each.least_probability for each in (pair.old, pair.new))
+        if before != after:
+            was, now = ("none" if each is None else f"{each:.8g}" for each in (before, after))
+            text = f"the least probability of a label of {pair.title} was {was}, it is {now}"
+            yield ContractChange(part="thresholds", text=text, breaks=after is None)
 
 
 def _differences(name: str, before: Threshold, after: Threshold) -> Iterator[str]:

@@ -15,7 +15,7 @@ from tfkd.bundle.manifest import Manifest
 from tfkd.errors import legible
 from tfkd.formats import FORMATS
 from tfkd.inputs import kind_of
-from tfkd.report import facts, flips, scores, units, usage, wrong_classes
+from tfkd.report import costs, facts, flips, rejections, scores, units, usage, wrong_classes
 
 _HUB_LICENSES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "gpl-3.0")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
@@ -37,7 +37,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         manifest=manifest,
         front_matter=Raw(_yaml(_metadata(manifest))),
         input=usage.described(manifest),
-        elsewhere=kind_of(manifest.noun).elsewhere,
+        elsewhere=kind_of(manifest.signature.kind).elsewhere,
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
         promises_say=facts.promises_say(manifest),
@@ -48,11 +48,16 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         flips_of_shipped=flips.says(manifest),
         initial_weights=facts.initial_weights(manifest),
         rescue_says=facts.rescue_says(manifest),
+        costs_say=costs.says(manifest),
         accuracy=lambda fraction: (
             "not measured" if fraction is None else units.plus_minus(fraction, facts.standard_error(fraction, images))
         ),
         score_table=scores.score_table(manifest),
         thresholds=scores.threshold_lines(manifest),
+        rejections=rejections.lines(manifest),
+        calibration=rejections.calibration(manifest),
+        temperature_says=rejections.temperature_says(manifest),
+        none_says=rejections.none_says(manifest),
         estimated=scores.estimated,
         against=facts.against,
         images=images,
@@ -92,8 +97,12 @@ def escape(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", line)
 
 
+_TASKS = {"row": "tabular"}  # what model hubs call the classification of rows
+
+
 def _metadata(manifest: Manifest) -> dict[str, Any]:
-    shipped, task = facts.headline(manifest).shipped, f"{manifest.noun}-classification"
+    shipped, kind = facts.headline(manifest).shipped, _TASKS.get(manifest.noun, manifest.noun)
+    task = f"{kind}-classification"
     written = {artifact.format for artifact in manifest.artifacts}
     formats = [format for name, format in FORMATS.items() if name in written]
     return {
@@ -112,7 +121,7 @@ def _metadata(manifest: Manifest) -> dict[str, Any]:
                 "name": manifest.name,
                 "results": [
                     {
-                        "task": {"type": task, "name": f"{manifest.noun.capitalize()} classification"},
+                        "task": {"type": task, "name": f"{kind.capitalize()} classification"},
                         "dataset": {"name": manifest.data.source, "type": manifest.data.source, "split": "test"},
                         "metrics": [
                             {"type": "accuracy", "name": f"Accuracy ({shipped.variant})", "value": shipped.accuracy}

@@ -308,7 +308,7 @@ def limit(gate: Gate) -> str:
     if gate.limit is None:
         return "–"
     kind = gate.name.partition("/")[0]
-    sides = {"better_than_chance": "p ≤", "not_worse_than_control": "p >", "one_partition": "="}
+    sides = {"better_than_chance": "p ≤", "not_worse_than_control": "p >", "reject": "p >", "one_partition": "="}
     return f"{sides.get(kind) or {'max': '≤', 'min': '≥'}.get(gate.name[:3], '=')} {units.rounded_limit(gate.limit)}"
 
 

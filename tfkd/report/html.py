@@ -19,13 +19,32 @@ from tfkd.bundle.manifest import ComparisonRow, Manifest
 from tfkd.errors import RequestError, legible
 from tfkd.inputs import shown_type
 from tfkd.recipe import Gates
-from tfkd.report import classes, facts, flips, measurements, plots, scores, suspects, units, usage, wrong_classes
+from tfkd.report import (
+    classes,
+    costs,
+    facts,
+    flips,
+    measurements,
+    plots,
+    rejections,
+    rules,
+    scores,
+    suspects,
+    units,
+    usage,
+    wrong_classes,
+)
 from tfkd.verification.gates import REQUIRED, VERIFIED
 from tfkd.verification.records import Gate
+from tfkd.verification.rejection import REJECT
 
 _SHOWN_CLASSES = 4
 _OPEN_EXAMPLES = 12  # more are folded: on a phone each takes half a screen
-_OTHER_GATES = {REQUIRED: "the file could be made", VERIFIED: "the file could be run on this machine"}
+_OTHER_GATES = {
+    REQUIRED: "the file could be made",
+    VERIFIED: "the file could be run on this machine",
+    REJECT: "export.reject is kept on the test split: p-value of its counts by the beta-binomial distribution",
+}
 _UNITS = {
     "known": units.known,
     "size": units.size,
@@ -52,7 +71,7 @@ def write_report(
         RequestError: the evidence has other classes than the manifest, or the page cannot be written.
     """
     _require_same_classes(manifest, evidence)
-    images, names, confusion = manifest.data.splits["test"], manifest.data.classes, evidence.confusion
+    images, names = manifest.data.splits["test"], manifest.data.classes
     page = render(
         "report.html.j2",
         manifest=manifest,
@@ -79,15 +98,15 @@ def write_report(
         largest=measurements.largest,
         scatters=_scatters(manifest, images),
         curves=_curves(evidence),
-        matrix=classes.matrix(confusion) if confusion else None,
-        pairs=classes.pairs(confusion, names, evidence.mistakes) if confusion else [],
-        per_class=classes.per_class(confusion, names) if confusion else None,
-        order_says=wrong_classes.says(manifest),
-        order_plot=_drawn(wrong_classes.plot(manifest, evidence)),
+        **_of_classes(evidence, names),
+        **_of_order(manifest, evidence),
         **_of_flips(manifest, evidence),
+        **_of_costs(manifest),
+        **_of_rules(evidence),
         suspects_say=suspects.says(manifest.suspected_labels),
         suspects=evidence.suspects,
         **_scores(manifest),
+        **_of_rejections(manifest),
         examples=[_example(example, names) for example in evidence.examples],
         open_examples=_OPEN_EXAMPLES,
         gates=_gates(manifest.gates),
@@ -99,6 +118,45 @@ def write_report(
     files.write_text(path, page)
 
 
+def _of_rules(evidence: Evidence) -> dict[str, Any]:
+    """Returns what the page shows of a student that consists of trees, by the names of the template."""
+    found = evidence.rules
+    return {
+        "rules_say": rules.says(found) if found else "",
+        "rules_text": rules.text(found) if found else "",
+        "rules_drawing": Markup(rules.drawing(found)) if found else None,
+    }
+
+
+def _of_classes(evidence: Evidence, names: list[str]) -> dict[str, Any]:
+    """Returns what the page shows of mistaken classes, by the names of the template."""
+    confusion = evidence.confusion
+    return {
+        "matrix": classes.matrix(confusion) if confusion else None,
+        "pairs": classes.pairs(confusion, names, evidence.mistakes) if confusion else [],
+        "per_class": classes.per_class(confusion, names) if confusion else None,
+    }
+
+
+def _of_rejections(manifest: Manifest) -> dict[str, Any]:
+    """Returns what the page shows of labels that are withheld and of calibration, by the names of the template."""
+    return {
+        "rejections": rejections.lines(manifest),
+        "coverage_plot": _drawn(rejections.plot(manifest)),
+        "calibration": rejections.calibration(manifest),
+        "temperature_says": rejections.temperature_says(manifest),
+    }
+
+
+def _of_costs(manifest: Manifest) -> dict[str, Any]:
+    """Returns what the page shows of the costs of the run, by the names of the template."""
+    return {
+        "costs_say": costs.says(manifest),
+        "cost_rows": costs.rows(manifest),
+        "cost_plot": _drawn(costs.plot(manifest)),
+    }
+
+
 def _sentences(manifest: Manifest) -> dict[str, Any]:
     """Returns what the page says in words, by the names of the template."""
     says = (
@@ -106,6 +164,11 @@ def _sentences(manifest: Manifest) -> dict[str, Any]:
         *(facts.agreement_says, facts.folds_say, facts.test_uses_say, facts.promises_say),
     )
     return {"input": usage.described(manifest)} | {function.__name__: function(manifest) for function in says}
+
+
+def _of_order(manifest: Manifest, evidence: Evidence) -> dict[str, Any]:
+    drawn = _drawn(wrong_classes.plot(manifest, evidence))
+    return {"order_says": wrong_classes.says(manifest), "order_plot": drawn}
 
 
 def _of_flips(manifest: Manifest, evidence: Evidence) -> dict[str, Any]:

@@ -4,6 +4,7 @@ matplotlib draws with stand-in colours; each is then replaced by the CSS variabl
 both themes.
 """
 
+import datetime
 import io
 import itertools
 import math
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfkd.bundle.evidence import EvidencePoint
+from tfkd.report import units
 
 _ROLES = {
     "ink": "#010101",
@@ -79,6 +81,15 @@ class Distribution:
     role: str
     counts: list[int]
     mean: float
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar of parts that follow each other, by their names; `role` is its colour."""
+
+    label: str
+    role: str
+    parts: dict[str, float]
 
 
 def scatter(dots: Sequence[Dot], x_label: str, split: str = "test") -> str:
@@ -178,6 +189,99 @@ def distributions(networks: Sequence[Distribution], x_label: str) -> str:
     axes.margins(y=0.25)
     axes.set_xlabel(x_label, color=_ROLES["ink"])
     return _svg(figure, x_label)
+
+
+def stacked(bars: Sequence[Bar], x_label: str) -> str:
+    """Draws horizontal bars from the top down, each with its parts and their sizes above it."""
+    figure, axes = _figure("")
+    for number, bar in enumerate(bars):
+        start = 0.0
+        for place, size in enumerate(bar.parts.values()):
+            faint = 1.0 - 0.6 * place / len(bar.parts)
+            axes.barh(number, size, left=start, height=0.3, color=_ROLES[bar.role], alpha=faint)
+            start += size
+        parts = ", ".join(f"{name} {units.significant(size)}" for name, size in bar.parts.items())
+        axes.annotate(
+            f"{bar.label}: {parts}",
+            (0, number - 0.24),
+            fontsize=9,
+            color=_ROLES[bar.role],
+            parse_math=False,
+        )
+    axes.set_ylim(len(bars) - 0.5, -0.7)
+    axes.set_yticks([])
+    axes.set_xlim(0, 1.05 * max(sum(bar.parts.values()) for bar in bars))
+    axes.set_xlabel(x_label, color=_ROLES["ink"])
+    return _svg(figure, x_label)
+
+
+def histograms(reference: Sequence[int], observed: Sequence[int], x_label: str) -> str:
+    """Draws the fractions of two histograms in equal bins from 0 to 1: the reference dashed, as a control is."""
+    figure, axes = _figure("predictions, %")
+    edges = [number / len(reference) for number in range(len(reference) + 1)]
+    for counts, role, style, label in (
+        (reference, "control", "--", "test examples"),
+        (observed, "student", "-", "phones"),
+    ):
+        heights = [100 * count / max(sum(counts), 1) for count in counts]
+        axes.stairs(heights, edges, color=_ROLES[role], linestyle=style, linewidth=2, label=label)
+    axes.margins(y=0.2)
+    axes.legend(frameon=False, labelcolor=_ROLES["ink"], fontsize=9)
+    axes.set_xlabel(x_label, color=_ROLES["ink"])
+    return _svg(figure, x_label)
+
+
+def by_day(days: Sequence[str], values: Sequence[float], alarms: Sequence[bool], level: float, y_label: str) -> str:
+    """Draws a percentage by day; days with an alarm are large diamonds, and a dashed line is the reference's level.
+
+    Args:
+        days: such as "2026-11-30", in order.
+        values: of each day, 0 to 1.
+        alarms: whether a look at the day raised an alarm.
+        level: the same of the reference.
+        y_label: what is drawn.
+    """
+    figure, axes = _figure(f"{y_label}, %")
+    places = [datetime.date.fromisoformat(day).toordinal() for day in days]
+    heights = [100 * value for value in values]
+    axes.axhline(100 * level, color=_ROLES["control"], linestyle="--", linewidth=1)
+    axes.plot(places, heights, color=_ROLES["student"], linewidth=1)
+    for alarm, marker, size in ((False, "o", 4), (True, "D", 8)):
+        chosen = [number for number, each in enumerate(alarms) if each is alarm]
+        dots = [places[number] for number in chosen], [heights[number] for number in chosen]
+        axes.plot(*dots, marker, color=_ROLES["student"], markersize=size)
+    shown = sorted({0, len(days) // 2, len(days) - 1})
+    axes.set_xticks([places[number] for number in shown], [days[number] for number in shown])
+    axes.margins(x=0.1, y=0.2)
+    return _svg(figure, y_label)
+
+
+def coverage(points: Sequence[tuple[float, float]], chosen: tuple[float, float] | None) -> str:
+    """Draws the accuracy of the labels over the fraction of examples that get one.
+
+    Args:
+        points: coverage and accuracy, 0 to 1, of rising coverage.
+        chosen: that of the threshold; None without one.
+    """
+    figure, axes = _figure("accuracy of the labels, %")
+    across, up = ([100 * value for value in column] for column in zip(*points, strict=True))
+    axes.plot(across, up, color=_ROLES["student"], linewidth=2)
+    if chosen is not None:
+        place = (100 * chosen[0], 100 * chosen[1])
+        axes.plot(*place, _MARKERS["student"], color=_ROLES["student"], markersize=8)
+        axes.annotate(
+            "threshold",
+            place,
+            xytext=(-8, -14),
+            textcoords="offset points",
+            horizontalalignment="right",
+            fontsize=9,
+            color=_ROLES["student"],
+        )
+    axes.set_xlim(0, 100)
+    axes.margins(y=0.15)
+    axes.set_xlabel("test examples with a label, %", color=_ROLES["ink"])
+    return _svg(figure, "coverage")
 
 
 def _aligned(seeds: list[list[EvidencePoint]], measure: str, scale: float) -> tuple[list[int], list[list[float]]]:

@@ -72,6 +72,16 @@ def text_table() -> Table:
     return table
 
 
+def table_table() -> Table:
+    """Returns the students of tables, which are as large as what they are fitted to, and their settings."""
+    table = Table(title="students of tables")
+    table.add_column("student")
+    table.add_column("options")
+    for name, kind in students_of("table").items():
+        table.add_row(name, ", ".join(kind.options))
+    return table
+
+
 def _measured(measured: StudentCost | None) -> list[str]:
     if measured is None:
         return ["not measured"] * 3

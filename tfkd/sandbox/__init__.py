@@ -19,10 +19,22 @@ from typing import Any, Self
 import numpy as np
 
 from tfkd.errors import TfkdError
-from tfkd.processes import FORKSERVER, server_address, start, start_server
+from tfkd.processes import FORKSERVER, ReportedTime, server_address, start, start_server
 from tfkd.progress import Advance, Progress
 from tfkd.sandbox.child import begin_phase, serve
-from tfkd.sandbox.messages import Advanced, Call, End, Line, Named, Phase, Reader, ResourceLimits, Task, Unexpected
+from tfkd.sandbox.messages import (
+    Advanced,
+    Call,
+    End,
+    Line,
+    Named,
+    Phase,
+    ProcessorTime,
+    Reader,
+    ResourceLimits,
+    Task,
+    Unexpected,
+)
 
 __all__ = ["ResourceLimits", "Sandbox", "begin_phase"]
 
@@ -52,6 +64,7 @@ class Sandbox:
         self._process: Any = None
         self._connection: Any = None
         self._was_blocked = False
+        self._time = ReportedTime()
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +124,7 @@ class Sandbox:
                 start_server()
                 server = server_address()
             self._connection, theirs = self._context.Pipe()
-            self._was_blocked = False
+            self._was_blocked, self._time = False, ReportedTime()
             process = self._context.Process(target=serve, args=(theirs, self._limits, server))
             start(process)  # before a signal can end it
             self._process = process
@@ -153,6 +166,9 @@ class Sandbox:
                         advance(message.units)
                     case End():
                         task.close()
+                    case ProcessorTime():
+                        if self._context is FORKSERVER:  # the time of others is known when they were waited for
+                            self._time.report(message.seconds)
                     case _:
                         return message
 
@@ -173,12 +189,17 @@ class Sandbox:
         if was_blocked:
             seconds = self._limits.by_the_clock * self._limits.phase_seconds
             return self._blocked or f"reading it was blocked for more than {seconds:g} seconds and was ended."
-        if code == -signal.SIGXCPU:
-            return "it exceeded the processor time of a file and was ended."
-        if code == -signal.SIGKILL:
-            return "the process that read it was killed, usually because memory ran out."
-        words = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-        return f"it crashes the runtime that loads it ({words}); the file is unusable."
+        return _cause_of_death(code)
+
+
+def _cause_of_death(code: int | None) -> str:
+    """Returns why a child ended, from its exit code."""
+    if code == -signal.SIGXCPU:
+        return "it exceeded the processor time of a file and was ended."
+    if code == -signal.SIGKILL:
+        return "the process that read it was killed, usually because memory ran out."
+    words = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+    return f"it crashes the runtime that loads it ({words}); the file is unusable."
 
 
 def _ignored(_: int) -> None: ...

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tfkd.errors import TfkdError, cause, of_the_machine
-from tfkd.processes import begin_child
+from tfkd.processes import begin_child, processor_seconds
 from tfkd.progress import Advance
-from tfkd.sandbox.messages import Advanced, Call, End, Line, Phase, ResourceLimits, Task, Unexpected
+from tfkd.sandbox.messages import Advanced, Call, End, Line, Phase, ProcessorTime, ResourceLimits, Task, Unexpected
 
 _RECURSION = 1000  # depth of nested Python calls
 
@@ -96,6 +96,7 @@ def serve(connection: Connection, limits: ResourceLimits, server: str | None = N
         result = _guarded(call, named)
         for _ in batches:  # unread after an error
             pass
+        _child.send(ProcessorTime(processor_seconds()))
         _child.send(result)
 
 

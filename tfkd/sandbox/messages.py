@@ -93,6 +93,13 @@ class End:
     """The task is done."""
 
 
+@dataclass(frozen=True)
+class ProcessorTime:
+    """The child and its own children have used `seconds` of processor time so far."""
+
+    seconds: float
+
+
 class Reader(pickle.Unpickler):
     """Reads the message of a child, which a hostile file may control; never looks up the name of a function."""
 

@@ -11,6 +11,8 @@ from tfkd.recipe import Teacher
 from tfkd.teachers.base import CheckedTeacher, PreparedTeacher, RawClassifier, StoreSource, TeacherKind, ViewSet
 from tfkd.training.job import TeacherJob, TeacherResult
 
+UNITS = {"image": "px", "text": "pieces", "table": "columns"}  # of the size of an input, by its kind
+
 
 def load(teacher: PreparedTeacher) -> Any:
     """Returns the frozen keras.Model of a prepared network, with the BatchNorm statistics that it is to use."""
@@ -71,10 +73,10 @@ def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> I
     from tfkd.models.bert import padding
     from tfkd.models.token_ids import vocabulary_warnings
 
-    model = build_teacher(teacher, len(data.classes), seed, data.classes)
+    model = build_teacher(teacher, len(data.classes), seed, data.classes, data.columns)
     tapped(model, list(taps))
-    unit = "px" if data.kind.name == "image" else "pieces"
-    described = f"teacher {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} {unit}"
+    size = f"input {model.input_shape[1]} {UNITS[data.kind.name]}"
+    described = f"teacher {model.name}: {model.count_params():,} parameters, {size}"
     if teacher.is_bert:
         described += padding(model)
     warnings = vocabulary_warnings(model, teacher.model)

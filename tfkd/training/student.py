@@ -36,6 +36,7 @@ from tfkd.training.job import Job, Lesson, StudentResult
 from tfkd.training.saving import save_array, save_model
 from tfkd.training.teaching import StoredPredictions, open_stores
 from tfkd.training.temperature import with_temperatures
+from tfkd.training.trees import require_scikit_learn, train_trees
 
 BATCH = 64
 
@@ -55,6 +56,8 @@ def check(networks: Sequence[Student], recipe: Recipe, signature: Signature, cla
     """
     losses = [loss for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
     for network in networks:
+        if network.is_tree:
+            require_scikit_learn()
         model = build_student(network, signature, classes, recipe.seed)
         if recipe.distill.label_head is not None:
             teacher_head_of(model)
@@ -77,6 +80,8 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
     """
     import_modules(job.recipe.imports)
     data = rendered(job.rendering, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
+    if job.student.is_tree:
+        return train_trees(job, data, say)
     student = _build(job, data, job.recipe.distill.precision)
     signature, temperature = data.reading.signature(job.recipe.data), None
     if job.kind == "student":

@@ -46,7 +46,7 @@ def prepare_teacher(
     Raises:
         RequestError: the model, its weights, its taps or its number of classes do not fit, or the training diverged.
     """
-    model = build_teacher(teacher, len(data.classes), seed, data.classes)
+    model = build_teacher(teacher, len(data.classes), seed, data.classes, data.columns)
     tapped(model, taps)
     signature = data.kind.signature_of(model)
     seconds, choice = (
@@ -63,7 +63,7 @@ def prepare_teacher(
         save_array(rows, folder / f"{name}_logits.npy")
     right = accuracy(logits["test"], data.test.labels)
     state = "" if teacher.fine_tune else " used unchanged,"
-    progress.say(f"  teacher {teacher.model}:{state} accuracy {right:.1%} on {len(data.test):,} test {data.kind.name}s")
+    progress.say(f"  teacher {teacher.model}:{state} accuracy {right:.1%} on {len(data.test):,} test {data.kind.noun}s")
     return TeacherResult(
         parameters=model.count_params(),
         image_size=side_of(signature) if signature.kind == "image" else None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfkd import files, machine
 from tfkd.errors import TfkdError, of_the_machine
-from tfkd.processes import FORKSERVER, begin_child, start, start_server
+from tfkd.processes import FORKSERVER, ReportedTime, begin_child, processor_seconds, start, start_server
 from tfkd.progress import Progress
 from tfkd.training.job import Job, StudentResult
 
@@ -69,17 +69,19 @@ class _Running:
     process: Any
     messages: Connection
     place: int
+    time: ReportedTime
 
 
 def _start(job: Job, threads: int, place: int) -> _Running:
     # Pipes instead of queues, because queues need semaphores, and these need /dev/shm.
     start_server()
+    time = ReportedTime(job.folder)
     messages, theirs = FORKSERVER.Pipe(duplex=False)
     # No daemon, because a daemon may start no process, and weights files are read in one.
     process = FORKSERVER.Process(target=_work, args=(job, threads, place, theirs))
     start(process)
     theirs.close()
-    return _Running(process, messages, place)
+    return _Running(process, messages, place, time)
 
 
 def _message(running: dict[int, _Running], jobs: list[Job]) -> tuple[int, str, Any]:
@@ -91,7 +93,7 @@ def _message(running: dict[int, _Running], jobs: list[Job]) -> tuple[int, str, A
     ready = multiprocessing.connection.wait([each.messages for each in running.values()])
     number = next(number for number, each in running.items() if each.messages is ready[0])
     try:
-        kind, value = running[number].messages.recv()
+        kind, value, seconds = running[number].messages.recv()
     except EOFError:
         process, job = running[number].process, jobs[number]
         process.join()
@@ -99,6 +101,7 @@ def _message(running: dict[int, _Running], jobs: list[Job]) -> tuple[int, str, A
             f"The training of {job.kind} (seed {job.seed}) ended with exit code {process.exitcode}; "
             f"{_meaning(process.exitcode)}. Run the recipe again to continue from its checkpoint."
         ) from None
+    running[number].time.report(seconds)
     return number, kind, value
 
 
@@ -112,6 +115,10 @@ def _meaning(exitcode: int) -> str:
 
 def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
     begin_child()
+
+    def send(kind: str, value: Any) -> None:
+        messages.send((kind, value, processor_seconds()))
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent ends this one
     machine.stay_on(place * threads, threads)
     try:
@@ -120,12 +127,12 @@ def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
         prepare_tensorflow(threads, job.seed)
         result = train_student(
             job,
-            lambda steps: messages.send(("steps", steps)),
-            lambda text: messages.send(("say", text)),
+            lambda steps: send("steps", steps),
+            lambda text: send("say", text),
         )
-        messages.send(("result", result))
+        send("result", result)
     except TfkdError as error:
-        messages.send(("error", error))
+        send("error", error)
     except BaseException as error:
         shown = of_the_machine(error) or TfkdError(f"{job.kind} (seed {job.seed}): {type(error).__name__}: {error}")
-        messages.send(("error", shown))
+        send("error", shown)

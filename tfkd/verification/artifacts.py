@@ -1,19 +1,20 @@
 """Measures one exported file: what the manifest says about it."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfkd.distill.measures import calibration_error_of
 from tfkd.files import content_digest, content_size
 from tfkd.formats import FORMATS, Format, load
 from tfkd.formats.families import FAMILIES
 from tfkd.signature import Signature
-from tfkd.verification import NotVerifiedError, VerifyError, requirements, thresholds
+from tfkd.verification import NotVerifiedError, VerifyError, rejection, requirements, thresholds
 from tfkd.verification.flips import negative_flips
-from tfkd.verification.records import Artifact, InputOutput
+from tfkd.verification.records import Artifact, InputOutput, Rejection
 from tfkd.verification.scores import by_class
 from tfkd.verification.truth import chance_test
 from tfkd.writers import Card, ExportedFile
@@ -30,6 +31,8 @@ class Reference:
         teacher: float [n, classes], the teacher's probabilities; None where it was not measured, or there is none.
         signature: what the student takes.
         control_top1: int64 [n], the control's classes; None where there is no control.
+        rejections: of the files that withhold labels, by path.
+        outside: raw inputs of examples of no class, as `batches`; None without any.
     """
 
     batches: Iterable[Any]
@@ -38,6 +41,8 @@ class Reference:
     teacher: np.ndarray | None
     signature: Signature
     control_top1: np.ndarray | None = None
+    rejections: Mapping[str, Rejection] = field(default_factory=dict)
+    outside: Iterable[Any] | None = None
 
 
 def measure(
@@ -62,10 +67,16 @@ def measure(
         VerifyError: the file cannot be loaded or run, or it is not what the card says.
     """
     path, format = folder / file.path, _format(file.format)
-    io = check(path, file.format, card, reference.signature)
+    rejected = reference.rejections.get(file.path)
+    io = check(
+        path, file.format, card.with_score_threshold(rejected.threshold if rejected else None), reference.signature
+    )
     try:
         probabilities = predict(path, file.format, reference.batches)
         found = _compared(probabilities, path, reference, card)
+        if rejected is not None and reference.labels is not None:
+            outside = None if reference.outside is None else predict(path, file.format, reference.outside)
+            found["rejection"] = rejection.measured(rejected, probabilities, reference.labels, outside)
         on_predicted(file.path, probabilities)
     except NotVerifiedError as error:
         found = {"not_verified": error.reason}
@@ -110,6 +121,7 @@ def _against_truth(probabilities: np.ndarray, reference: Reference, card: Card) 
     taught = None if teacher is None else teacher.argmax(axis=1)
     return {
         "accuracy": _fraction(top1 == labels),
+        "calibration_error": calibration_error_of(probabilities, labels),
         "chance": chance_test(labels, top1),
         "agreement": None if taught is None else _fraction(top1 == taught),
         "negative_flips": None if teacher is None else negative_flips(labels, probabilities, teacher, classes),

@@ -8,6 +8,7 @@ import numpy as np
 from tfkd.errors import RequestError
 from tfkd.inputs.image.normalization import ADVICE, AS_THEY_ARE, BYTES, ImageNormalization, of_bytes
 from tfkd.inputs.image.tensors import signature_of_file
+from tfkd.inputs.table.tensors import signature as signature_of_row
 from tfkd.inputs.text.tensors import signature as signature_of_text
 from tfkd.signature import Signature
 from tfkd.verification import metadata, tflite
@@ -42,7 +43,7 @@ class Feed:
         return np.clip(steps, limits.min, limits.max).astype(self.tensor.dtype)
 
     def __str__(self) -> str:
-        if self.tensor.dtype == _IDS:
+        if self.tensor.dtype == _IDS or len(self.tensor.shape) == 2:
             return self.source
         values = AS_THEY_ARE if self.normalization is None else str(self.normalization)
         return f"{values} ({self.source})"
@@ -61,6 +62,10 @@ class _Input:
         return self.tensor.dtype in BYTES
 
     @property
+    def is_row(self) -> bool:
+        return self.tensor.dtype == "float32" and len(self.tensor.shape) == 2
+
+    @property
     def plain(self) -> ImageNormalization | None:
         """The normalization of a quantized input, if its range is a usual one."""
         scale, zero_point = self.tensor.scale, self.tensor.zero_point
@@ -74,11 +79,13 @@ def signature(path: Path) -> Signature:
 
     Raises:
         RequestError: its input is of no known kind.
-        VerifyError: the file cannot be loaded, or it takes ids without their vocabulary.
+        VerifyError: the file cannot be loaded, or it takes ids without their vocabulary or a row without its columns.
     """
     tensor = tflite.io(path).input
     if tensor.dtype == _IDS:
         return signature_of_text(tensor.shape[-1], tflite.pieces(path))
+    if len(tensor.shape) == 2:
+        return signature_of_row(tflite.columns(path))
     return signature_of_file(str(path), tensor.dtype, tensor.shape)
 
 
@@ -112,6 +119,8 @@ def _feed(file: _Input, other: _Input, stated: ImageNormalization | None) -> Fee
         )
     if file.tensor.dtype == _IDS:
         return _feed_ids(file, stated)
+    if file.is_row:
+        return Feed(file.tensor, None, "rows as they are")
     if file.is_bytes:
         return _feed_bytes(file, stated)
     if file.tensor.dtype != "float32":

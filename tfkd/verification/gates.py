@@ -7,7 +7,7 @@ from typing import Any
 from tfkd.errors import RequestError
 from tfkd.formats import FORMATS
 from tfkd.recipe import Gates
-from tfkd.verification import class_gates
+from tfkd.verification import class_gates, rejection
 from tfkd.verification.intervals import proportion
 from tfkd.verification.records import (
     Artifact,
@@ -238,6 +238,7 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         if gates.max_negative_flips is not None and measured.teacher is not None:
             flips = measured.flips if measured.folds else artifact.negative_flips
             yield _negative_flips(gates.max_negative_flips, file, flips)
+        yield from rejection.judge_file(gates, artifact)
         for name in FORMATS[artifact.format].precision(artifact.precision).gates:
             if is_on(limit := getattr(gates, name)):
                 yield JUDGES[name](name, limit, artifact, measured.images)

@@ -207,3 +207,38 @@ class RecallDrop:
         return replace(
             self, gained=factor * self.gained, lost=factor * self.lost, right=factor * self.right, images=images
         )
+
+
+@dataclass(frozen=True)
+class LostFraction:
+    """A fraction of examples that is promised to be at most a limit.
+
+    Attributes:
+        lost: examples that count.
+        images: all of them, at least one.
+    """
+
+    lost: float
+    images: float
+
+    def is_refuted(self, limit: float) -> bool:
+        return self._kept.is_refuted(1 - limit)
+
+    def is_shown(self, limit: float) -> bool:
+        return self._kept.is_shown(1 - limit)
+
+    def is_met(self, limit: float) -> bool:
+        return self._kept.is_met(1 - limit)
+
+    def needed(self, limit: float) -> int | None:
+        return MeanRecall((0,), (0,)).needed(1 - limit)
+
+    def is_enough(self, limit: float) -> bool:
+        return self._kept.is_enough(1 - limit)
+
+    def scaled(self, factor: int) -> "LostFraction":
+        return LostFraction(factor * self.lost, factor * self.images)
+
+    @property
+    def _kept(self) -> MeanRecall:
+        return MeanRecall([self.images - self.lost], [self.images])

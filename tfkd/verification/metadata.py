@@ -16,6 +16,7 @@ from flatbuffers.table import Table
 from tfkd.inputs import kind_of
 from tfkd.inputs.image.normalization import ImageNormalization
 from tfkd.inputs.kind import listed
+from tfkd.inputs.table.tensors import COLUMNS
 from tfkd.inputs.text.vocabulary import VOCABULARY
 from tfkd.labels import LABELS, THRESHOLDS
 from tfkd.signature import Signature
@@ -31,8 +32,8 @@ _SUBGRAPHS, _PARSER = 3, 7
 _INPUTS, _OUTPUTS, _PROCESS_UNITS = 2, 3, 5  # of SubGraphMetadata
 _CONTENT, _UNITS, _FILES = 3, 4, 6  # of TensorMetadata
 _MOST_ENTRIES = 64  # of a vector that is read here; a damaged length may claim any number
-_IMAGE, _NORMALIZATION, _BERT_TOKENIZER = 2, 1, 4  # values of unions
-_AXIS_LABELS, _VOCABULARY = 2, 5  # kinds of files
+_IMAGE, _NORMALIZATION, _SCORE_THRESHOLDING, _BERT_TOKENIZER = 2, 1, 3, 4  # values of unions
+_DESCRIPTIONS, _AXIS_LABELS, _VOCABULARY = 1, 2, 5  # kinds of files
 _COLOURS = ("unknown", "RGB", "GRAYSCALE")
 
 
@@ -89,11 +90,28 @@ def _problems(metadata: "_Reader", card: Card, signature: Signature) -> Iterator
         yield "its metadata do not say which parser they need"
     subgraph = metadata.only(_SUBGRAPHS)
     yield from _WRONG_INPUTS[signature.kind](subgraph, signature)
-    labels, *others = subgraph.only(_OUTPUTS).each(_FILES)
+    output = subgraph.only(_OUTPUTS)
+    yield from _wrong_score_threshold(output, card)
+    labels, *others = output.each(_FILES)
     if (labels.text(0), labels.number(2, Int8Flags)) != (LABELS, _AXIS_LABELS):
         yield f"its metadata do not name {LABELS} as the labels of its output"
     if [file.text(0) for file in others] != ([THRESHOLDS] if card.thresholds else []):
         yield f"its metadata {'do not name' if card.thresholds else 'name more than'} the files of its output"
+
+
+def _wrong_score_threshold(output: "_Reader", card: Card) -> Iterator[str]:
+    """Yields what makes consumers withhold other labels than the bundle says, or change their probabilities."""
+    units = output.each(_UNITS) if output.has(_UNITS) else []
+    kinds = [unit.number(0, Int8Flags) for unit in units]
+    found = [unit.child(1).real(0) for unit in units if unit.number(0, Int8Flags) == _SCORE_THRESHOLDING]
+    expected = [] if card.score_threshold is None else [float(np.float32(card.score_threshold))]
+    if found != expected or len(kinds) != len(found):
+        yield f"its metadata give the score thresholds {_listed(found)}, not {_listed(expected)}"
+
+
+def _listed(numbers: list[float]) -> str:
+    """Returns numbers in words."""
+    return ", ".join(f"{number:.8g}" for number in numbers) or "none"
 
 
 def _wrong_image(subgraph: "_Reader", signature: Signature) -> Iterator[str]:
@@ -125,9 +143,19 @@ def _wrong_text(subgraph: "_Reader", signature: Signature) -> Iterator[str]:
         yield f"its metadata do not name {VOCABULARY} as the vocabulary of its tokenizer"
 
 
+def _wrong_row(subgraph: "_Reader", signature: Signature) -> Iterator[str]:
+    tensor = subgraph.only(_INPUTS)
+    if tensor.text(0) != signature.single.name:
+        yield f"its metadata name its input {tensor.text(0)!r}, not {signature.single.name!r}"
+    file = tensor.only(_FILES)
+    if (file.text(0), file.number(2, Int8Flags)) != (COLUMNS, _DESCRIPTIONS):
+        yield f"its metadata do not name {COLUMNS} as the columns of its row"
+
+
 _WRONG_INPUTS: Mapping[str, Callable[["_Reader", Signature], Iterator[str]]] = {
     "image": _wrong_image,
     "text": _wrong_text,
+    "table": _wrong_row,
 }
 """By kind of input: what is wrong about a file's inputs."""
 
@@ -145,6 +173,13 @@ class _Reader:
     def number(self, slot: int, flags: Any) -> int:
         place = self._table.Offset(4 + 2 * slot)
         return int(self._table.Get(flags, self._table.Pos + place)) if place else 0
+
+    def has(self, slot: int) -> bool:
+        return bool(self._table.Offset(4 + 2 * slot))
+
+    def real(self, slot: int) -> float:
+        place = self._table.Offset(4 + 2 * slot)
+        return float(self._table.Get(Float32Flags, self._table.Pos + place)) if place else 0.0
 
     def child(self, slot: int) -> "_Reader":
         return self._at(self._table.Indirect(self._table.Pos + self._needed(slot)))

@@ -149,6 +149,65 @@ class Threshold(Entry):
         return self.recall is not None and self.recall >= self.promise - 1e-9
 
 
+class OutputTemperature(Entry):
+    """The number that the logits of all files are divided by, in the last layer; the most probable class is the same.
+
+    It minimises the negative log-likelihood of the validation split (Guo et al. 2017, arXiv:1706.04599).
+    """
+
+    value: float = Field(gt=0)
+    examples: Number = Field(description="validation examples that it was fitted on")
+    before: Fraction = Field(description="calibration error on the validation split without it")
+    after: Fraction = Field(description="calibration error on the validation split with it")
+
+
+class AcceptedExamples(Entry):
+    """How many examples get a label in place of none."""
+
+    examples: Number = Field(description="all examples, with a label or without")
+    accepted: Count = Field(description="examples that get a label")
+    wrong: Count | None = Field(None, description="examples that get a wrong label; None for examples of no class")
+
+    @model_validator(mode="after")
+    def _of_examples(self) -> "AcceptedExamples":
+        if not (self.wrong or 0) <= self.accepted <= self.examples:
+            raise ValueError(f"counts {self.wrong} wrong labels of {self.accepted}, of {self.examples} examples")
+        return self
+
+
+class CoveragePoint(Entry):
+    """What a threshold would do on the test split."""
+
+    threshold: Fraction
+    accepted: Number = Field(description="test examples that would get a label")
+    wrong: Count = Field(description="test examples that would get a wrong label")
+
+
+class Rejection(Entry):
+    """The least probability of a file's label, chosen on the validation split by the file's own predictions."""
+
+    promise: Literal["max_error", "coverage"] = Field(
+        description="max_error: expected fraction of all examples with a wrong label, at most; coverage: expected "
+        "fraction with a label, at least"
+    )
+    limit: float = Field(gt=0, lt=1, description="the promised fraction")
+    threshold: Fraction | None = Field(
+        description="the most probable class is the label from this probability on, otherwise there is none; 0: every "
+        "example gets its label; None: see `reason`"
+    )
+    validation: AcceptedExamples = Field(description="with the threshold; without one, everything is accepted")
+    test: AcceptedExamples | None = Field(None, description="None before the file was run on the test split")
+    outside: AcceptedExamples | None = Field(None, description="examples of no class; None without data.outside")
+    curve: list[CoveragePoint] = Field([], max_length=100, description="from few accepted test examples to all")
+    reason: str = Field("", description="why there is no threshold")
+
+    @model_validator(mode="after")
+    def _chosen_or_not(self) -> "Rejection":
+        if (self.threshold is None) is not bool(self.reason):
+            raise ValueError(f"has the threshold {self.threshold} and the reason {self.reason!r}")
+        return self
+
+
 class Tensor(Entry):
     name: str
     shape: list[Number]
@@ -220,6 +279,13 @@ class Artifact(Entry):
     recall_changes: RecallChanges | None = Field(
         None, description="of the classes by the thresholds, if there are any; None without teacher and control"
     )
+    calibration_error: Fraction | None = Field(
+        None, description="expected calibration error on the test split, 15 equal bins (Guo et al. 2017); as accuracy"
+    )
+    rejection: Rejection | None = Field(
+        None,
+        description="when the file gives none of the classes; None without export.reject, and where it was not run",
+    )
     golden_tolerances: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {},
         description="largest difference from the golden predictions that passes, by runtime family; wider is ignored",
@@ -236,6 +302,11 @@ class Artifact(Entry):
     delegation: Delegation | None = None
     accelerators: list[Accelerator] = Field([], description="what phones' accelerators take, by published rules")
     io: InputOutput
+
+    @property
+    def least_probability(self) -> float | None:
+        """The probability below which there is no label; None where every example gets one."""
+        return (self.rejection.threshold or None) if self.rejection else None
 
     @property
     def shipped_scores(self) -> Scores | None:

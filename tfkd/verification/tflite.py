@@ -16,12 +16,13 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfkd import machine
 from tfkd.errors import cause, enumerated
+from tfkd.inputs.table.tensors import COLUMNS, columns_text, parse_columns
 from tfkd.inputs.text import vocabulary
 from tfkd.inputs.text.vocabulary import VOCABULARY, Vocabulary
 from tfkd.labels import LABELS, THRESHOLDS, thresholds_text
 from tfkd.models.file_kind import described
 from tfkd.quiet import native_logs_silenced
-from tfkd.signature import Range, Signature
+from tfkd.signature import Column, Range, Signature
 from tfkd.verification import VerifyError, metadata, runtime_errors
 from tfkd.verification.look_up import look_up
 from tfkd.verification.probabilities import must_be_finite
@@ -57,6 +58,8 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
         raise VerifyError(f"{path}: the thresholds packed into it are not those of the bundle.")
     if packed.get(VOCABULARY, "") != Vocabulary(signature.pieces).text:
         raise VerifyError(f"{path}: the vocabulary packed into it is not that of the student.")
+    if signature.columns and packed[COLUMNS] != columns_text(signature.columns):
+        raise VerifyError(f"{path}: the columns packed into it are not those of the student.")
     wrong = metadata.problems(model(path), card, signature)
     if wrong:
         raise VerifyError(f"{path}: {'; '.join(wrong)}.")
@@ -155,6 +158,18 @@ def pieces(path: Path) -> tuple[str, ...]:
     with _archive(path, [VOCABULARY]) as archive:
         text = _text_in(archive, VOCABULARY)
     return vocabulary.parse(text.encode(), f"{path}: its {VOCABULARY}").pieces
+
+
+def columns(path: Path) -> tuple[Column, ...]:
+    """Returns the columns that are packed into a file of tables.
+
+    Raises:
+        VerifyError: the file has none, or its archive is damaged.
+        RequestError: they are no list of columns.
+    """
+    with _archive(path, [COLUMNS]) as archive:
+        text = _text_in(archive, COLUMNS)
+    return parse_columns(text.encode(), f"{path}: its {COLUMNS}")
 
 
 def _packed(path: Path, names: list[str]) -> dict[str, str]:

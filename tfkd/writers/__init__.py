@@ -41,6 +41,8 @@ class Card:
         description: what it does.
         origin: what it was made of, by name; only Core ML files have a place for it.
         thresholds: probabilities from which classes are predicted, by class; empty for the most probable class.
+        score_threshold: probability from which the most probable class is a label; None for every example. Each file
+            has its own, and only TFLite files have a place for it.
     """
 
     name: str
@@ -51,6 +53,11 @@ class Card:
     description: str
     origin: Mapping[str, str] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    score_threshold: float | None = None
+
+    def with_score_threshold(self, threshold: float | None) -> "Card":
+        """Returns the card of a file with a least probability; without one, or with 0, the same card."""
+        return replace(self, score_threshold=threshold) if threshold else self
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> "Card":
         """Returns the card of files with thresholds; without any, the same card."""
@@ -72,7 +79,9 @@ def card_of(recipe: Mapping[str, Any], classes: Iterable[str], data: str) -> Car
     made_from = {name: part for name, part in recipe.items() if name not in _NOT_IN_THE_FILES}
     made_from["export"] = {name: value for name, value in recipe["export"].items() if name != "require"}
     images = recipe.get("data")
-    made_from["data"] = {k: v for k, v in images.items() if k != "source"} if isinstance(images, Mapping) else None
+    made_from["data"] = (
+        {k: v for k, v in images.items() if k not in ("source", "outside")} if isinstance(images, Mapping) else None
+    )
     origin = {
         "teacher": " + ".join(teacher["model"] for teacher in recipe.get("teachers", [])) or "none",
         "data_fingerprint": data,

@@ -20,8 +20,10 @@ import numpy as np
 from tfkd import files
 from tfkd.errors import RequestError, cause, nearest
 from tfkd.inputs import kind_of
+from tfkd.inputs.table.tensors import columns_text
 from tfkd.inputs.text.tensors import length_of
 from tfkd.inputs.text.vocabulary import Vocabulary
+from tfkd.models.tree_arrays import Trees
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import CoremlForm
 from tfkd.signature import Signature
@@ -35,6 +37,7 @@ from tfkd.writers import (
 )
 from tfkd.writers import coreml_operators as coreml_operators  # registers them
 from tfkd.writers.coreml_compression import compressed
+from tfkd.writers.coreml_trees import specification_of
 from tfkd.writers.graph import Graph, frozen
 
 with native_logs_silenced():  # away from macOS the import logs every library that it misses
@@ -47,6 +50,9 @@ _OUTPUTS = {LABEL: "The most probable class.", PROBABILITIES: "Probability of ev
 
 PRECISION = "precision"
 _MAKING_INTERLEAVED_CONCATS = {"common::detect_concat_interleave", "common::replace_stack_reshape"}
+_ONE_FORM_OF_TREES = (
+    "trees are written as mlmodel: rounded thresholds would be other rules, and a package holds no trees; leave it out."
+)
 _NO_IDS = "an .mlmodel holds ids as float16 on the GPU, where most of them are not exact; write an .mlpackage instead."
 _TOO_OLD = "Please use a higher minimum deployment target"
 _DATE = "com.github.apple.coremltools.conversion_date"
@@ -80,6 +86,9 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     """
     if file.format == "mlmodel" and graph.signature.kind == "text":
         raise ConversionError(f"{path.name}: {_NO_IDS}")
+    if graph.trees is not None:
+        _write_trees(graph.trees, graph.signature, file, path, card)
+        return
     with native_logs_silenced(), contextlib.redirect_stdout(io.StringIO()):
         try:
             model = compressed(_converted(graph, file, card), file.format, file.precision)
@@ -90,6 +99,13 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
         files.write_bytes(path, _serialized(specification))
     else:
         _save_package(specification, model.weights_dir, path)
+
+
+def _write_trees(trees: Trees, signature: Signature, file: ExportedFile, path: Path, card: Card) -> None:
+    if (file.format, file.precision) != ("mlmodel", "fp32"):
+        raise ConversionError(f"{path.name}: {_ONE_FORM_OF_TREES}")
+    specification = specification_of(trees, signature, card.classes, LABEL, PROBABILITIES)
+    files.write_bytes(path, _serialized(_with_texts(specification, card, signature, file.precision)))
 
 
 def _reason(error: Exception) -> str:
@@ -148,6 +164,10 @@ def _computation(file: ExportedFile) -> dict[str, Any]:
 def _described(specification: Any, card: Card, signature: Signature, precision: str) -> Any:
     """Names the outputs, describes the model, and takes out the date, so that equal models give equal bytes."""
     _name_probabilities(specification)
+    return _with_texts(specification, card, signature, precision)
+
+
+def _with_texts(specification: Any, card: Card, signature: Signature, precision: str) -> Any:
     description = specification.description
     description.input[0].shortDescription = kind_of(signature.kind).describe(signature).coreml
     for output in description.output:
@@ -155,13 +175,15 @@ def _described(specification: Any, card: Card, signature: Signature, precision: 
     metadata = description.metadata
     metadata.author, metadata.license, metadata.versionString = card.author, card.license, card.version
     metadata.shortDescription = card.description
-    metadata.userDefined.update({**card.origin, **vocabulary_facts(signature), PRECISION: precision})
+    metadata.userDefined.update({**card.origin, **facts_of_input(signature), PRECISION: precision})
     metadata.userDefined.pop(_DATE, None)
     return specification
 
 
-def vocabulary_facts(signature: Signature) -> dict[str, str]:
-    """Returns what a file states of the ids that it takes; nothing where it takes none."""
+def facts_of_input(signature: Signature) -> dict[str, str]:
+    """Returns what a file states of the ids or the row that it takes; nothing of an image."""
+    if signature.columns:
+        return {"columns": columns_text(signature.columns)}
     if not signature.pieces:
         return {}
     vocabulary = Vocabulary(signature.pieces)

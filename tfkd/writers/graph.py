@@ -14,6 +14,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tfkd.errors import RequestError, cause
 from tfkd.inputs import signature_of
 from tfkd.models.precision import in_float32
+from tfkd.models.tree_arrays import Trees
+from tfkd.models.trees import trees_of
 from tfkd.quiet import native_logs_silenced
 from tfkd.signature import Signature
 from tfkd.writers import Card
@@ -34,12 +36,14 @@ class Graph:
         saved_model: folder of the same.
         signature: what goes in, of one tensor; the files name their input after it.
         classes: how many.
+        trees: of a model that consists of trees.
     """
 
     function: Any
     saved_model: Path
     signature: Signature
     classes: int
+    trees: Trees | None = None
     _cache: dict[str, bytes] = field(default_factory=dict)
 
     def once(self, name: str, make: Callable[[], bytes]) -> bytes:
@@ -65,6 +69,7 @@ def frozen(model: keras.Model, card: Card) -> Iterator[Graph]:
         RequestError: the model has another input or output, not one output a class, or it cannot be traced.
     """
     model = in_float32(model) if isinstance(model, keras.Model) else model
+    trees = trees_of(model) if isinstance(model, keras.Model) else None
     signature = signature_of(model) if isinstance(model, keras.Model) else model.signature
     classes = _classes_of(model)
     if classes != len(card.classes):
@@ -80,7 +85,7 @@ def frozen(model: keras.Model, card: Card) -> Iterator[Graph]:
             # Only training needs the gradients that some activations bring along, and silu's cannot be saved.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
             tf.saved_model.save(module, folder, signatures={"serving_default": module.serve}, options=options)
-        yield Graph(constant, Path(folder), signature, classes)
+        yield Graph(constant, Path(folder), signature, classes, trees)
 
 
 def _constant(model: keras.Model, specification: tf.TensorSpec) -> Any:

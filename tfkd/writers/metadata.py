@@ -14,6 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfkd.inputs import kind_of
+from tfkd.inputs.table.tensors import COLUMNS, columns_text
 from tfkd.inputs.text.vocabulary import VOCABULARY, Vocabulary
 from tfkd.labels import LABELS, THRESHOLDS, labels_text, thresholds_text
 from tfkd.signature import Signature
@@ -24,21 +25,22 @@ from tfkd.writers.flatbuffer import TfliteNetwork
 _BUFFER_NAME = b"TFLITE_METADATA"
 _METADATA_IDENTIFIER = b"M001"
 # By kind of input: the first parser that understands every field written here.
-_PARSER_VERSION = {"image": "1.0.0", "text": "1.1.0"}
+_PARSER_VERSION = {"image": "1.0.0", "text": "1.1.0", "table": "1.0.0"}
 
 # Values of the schema's enums and unions.
-_AXIS_LABELS, _VOCABULARY = np.int8(2), np.int8(5)
+_DESCRIPTIONS, _AXIS_LABELS, _VOCABULARY = np.int8(1), np.int8(2), np.int8(5)
 _COLOURS = {"RGB": np.int8(1)}
 _IMAGE_PROPERTIES = np.int8(2)
 _FEATURE_PROPERTIES = np.int8(1)
-_NORMALIZATION_OPTIONS, _BERT_TOKENIZER_OPTIONS = np.int8(1), np.int8(4)
+_NORMALIZATION_OPTIONS, _SCORE_THRESHOLDING_OPTIONS, _BERT_TOKENIZER_OPTIONS = np.int8(1), np.int8(3), np.int8(4)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip entry: equal models give equal bytes
 
 
 def pack(content: bytes, card: Card, signature: Signature) -> bytes:
     """Returns a TFLite file with metadata and `labels.txt` in it.
 
-    `thresholds.txt` is added where the card has thresholds, `vocab.txt` where the signature has pieces.
+    `thresholds.txt` is added where the card has thresholds, `vocab.txt` where the signature has pieces, and
+    `columns.json` where it has columns.
 
     Args:
         content: a TFLite file with the inputs of the signature's kind and one output [1, classes].
@@ -56,11 +58,20 @@ def pack(content: bytes, card: Card, signature: Signature) -> bytes:
     return _with_files(network.packed(), packed_texts(card, signature))
 
 
+def repacked(content: bytes, card: Card, signature: Signature) -> bytes:
+    """Returns a file that `pack` wrote, with the metadata and texts of another card."""
+    network = TfliteNetwork(content)
+    kept = [entry for entry in network.model.metadata if entry.name != _BUFFER_NAME]
+    network.model.metadata, network.model.buffers = kept, network.model.buffers[:-1]  # `pack` adds its own at the end
+    return pack(network.packed(), card, signature)
+
+
 def packed_texts(card: Card, signature: Signature) -> dict[str, str]:
     """Returns the files inside a TFLite file, by name and in order."""
     thresholds = {THRESHOLDS: thresholds_text(card.thresholds)} if card.thresholds else {}
     vocabulary = {VOCABULARY: Vocabulary(signature.pieces).text} if signature.pieces else {}
-    return {LABELS: labels_text(card.classes), **thresholds, **vocabulary}
+    columns = {COLUMNS: columns_text(signature.columns)} if signature.columns else {}
+    return {LABELS: labels_text(card.classes), **thresholds, **vocabulary, **columns}
 
 
 def _with_files(content: bytes, texts: dict[str, str]) -> bytes:
@@ -77,7 +88,7 @@ def _metadata(card: Card, signature: Signature) -> bytes:
     builder = flatbuffers.Builder(1024)
     text = builder.CreateString
     inputs, others = _INPUTS[signature.kind](builder, signature)
-    outputs = _tables(builder, _output(builder, bool(card.thresholds)))
+    outputs = _tables(builder, _output(builder, card))
     subgraph = _table(builder, None, None, inputs, outputs, *others)
     model = _table(
         builder,
@@ -142,7 +153,27 @@ def _text(builder: Any, signature: Signature) -> tuple[int, list[int | None]]:
     return _tables(builder, *inputs), [None, _tables(builder, unit)]
 
 
-_INPUTS: Mapping[str, Callable[[Any, Signature], tuple[int, list[int | None]]]] = {"image": _image, "text": _text}
+def _row(builder: Any, signature: Signature) -> tuple[int, list[int | None]]:
+    meaning = builder.CreateString("Name and categories of each column, in the order of the row.")
+    columns = _table(builder, builder.CreateString(COLUMNS), meaning, _DESCRIPTIONS, None)
+    row = _table(
+        builder,
+        builder.CreateString(signature.single.name),
+        builder.CreateString(kind_of(signature.kind).describe(signature).tflite),
+        None,
+        _table(builder, _FEATURE_PROPERTIES, _table(builder), None),
+        None,
+        None,
+        _tables(builder, columns),
+    )
+    return _tables(builder, row), []
+
+
+_INPUTS: Mapping[str, Callable[[Any, Signature], tuple[int, list[int | None]]]] = {
+    "image": _image,
+    "text": _text,
+    "table": _row,
+}
 """By kind of input: writes the tables of the input tensors, and the fields of the subgraph behind its outputs."""
 
 
@@ -150,33 +181,39 @@ def _limits(builder: Any, low: float, high: float) -> int:
     return _table(builder, _floats(builder, high), _floats(builder, low))
 
 
-def _output(builder: Any, with_thresholds: bool) -> int:
+def _output(builder: Any, card: Card) -> int:
     description = builder.CreateString("One class a line, in the order of the output.")
     files = [_table(builder, builder.CreateString(LABELS), description, _AXIS_LABELS, None)]
-    if with_thresholds:
+    if card.thresholds:
         # The schema's ScoreThresholdingOptions hold one threshold for all classes.
         description = builder.CreateString("Per line a class, a tab, and the probability from which it is predicted.")
         files.append(_table(builder, builder.CreateString(THRESHOLDS), description, None, None))
+    units = None
+    if card.score_threshold is not None:
+        options = _table(builder, np.float32(card.score_threshold))
+        units = _tables(builder, _table(builder, _SCORE_THRESHOLDING_OPTIONS, options))
     return _table(
         builder,
         builder.CreateString("probabilities"),
         builder.CreateString("Probability of every class."),
         None,
         _table(builder, _FEATURE_PROPERTIES, _table(builder), None),
-        None,
+        units,
         _limits(builder, 0.0, 1.0),
         _tables(builder, *files),
     )
 
 
 def _table(builder: Any, *fields: Any) -> int:
-    """Writes a table from its fields in schema order: an offset (int), a byte (np.int8), a uint (np.uint32) or None."""
+    """Writes a table from its fields in schema order: an offset (int), a number of NumPy, or None."""
     builder.StartObject(len(fields))
     for slot, value in enumerate(fields):
         if isinstance(value, np.int8):
             builder.PrependInt8Slot(slot, int(value), 0)
         elif isinstance(value, np.uint32):
             builder.PrependUint32Slot(slot, int(value), 0)
+        elif isinstance(value, np.float32):
+            builder.PrependFloat32Slot(slot, float(value), 0.0)
         elif value is not None:
             builder.PrependUOffsetTRelativeSlot(slot, value, 0)
     return builder.EndObject()

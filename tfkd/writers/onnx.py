@@ -44,7 +44,7 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     model = _converted(graph, path)
     _describe(model, card)
     files.write_bytes(path, model.SerializeToString(deterministic=True))
-    calibrated = len(calibration.images) > 0 and graph.signature.single.dtype == "float32"
+    calibrated = len(calibration.images) > 0 and graph.signature.single.dtype == "float32" and graph.trees is None
     if calibrated:
         scales = _scales(model, calibration.images[:CALIBRATION_IMAGES])
         files.write_text(path.with_suffix(CACHE), cache_text(scales))

@@ -1,7 +1,7 @@
 """A trained classifier of the user's own, from a `.keras` file or the folder of a SavedModel, made ready for export."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from tfkd.distill.measures import softmax
+from tfkd.distill.measures import logits_of, softmax
 from tfkd.errors import RequestError, cause
 from tfkd.inputs.image.normalization import NONE, ImageNormalization
 from tfkd.inputs.image.tensors import signature as signature_of_images
@@ -37,6 +37,7 @@ class OwnModel:
         normalization: of raw pixels, which becomes part of the exported graph; None for ids.
         logits: one input, normalised, to float32 [1, classes].
         opened: the model as it was opened.
+        divisor: of the logits in the exported graph; `predict` is divided likewise.
     """
 
     name: str
@@ -47,6 +48,7 @@ class OwnModel:
     normalization: ImageNormalization | None
     logits: FrozenLogits
     opened: keras.Model
+    divisor: float = 1.0
 
     @property
     def classes(self) -> int:
@@ -55,7 +57,16 @@ class OwnModel:
 
     def __call__(self, raw: Any, training: bool = False) -> Any:
         """Returns float32 logits [1, classes] of one raw input [1, ...]."""
-        return self.logits(raw if self.normalization is None else self.normalization.apply(raw))
+        logits = self.logits(raw if self.normalization is None else self.normalization.apply(raw))
+        return logits if self.divisor == 1 else logits / self.divisor
+
+    def divided(self, divisor: float) -> "OwnModel":
+        """Returns the same classifier with its logits divided by a positive number."""
+
+        def predict(inputs: np.ndarray) -> np.ndarray:
+            return softmax(logits_of(self.predict(inputs)) / divisor).astype(np.float32)
+
+        return replace(self, predict=predict, divisor=divisor)
 
 
 def load(

@@ -129,6 +129,17 @@ def write_quantized(saved_model: Path, path: Path, card: Card, signature: Signat
     files.write_bytes(path, metadata.pack(content, card, signature))
 
 
+def write_score_threshold(path: Path, card: Card, signature: Signature) -> None:
+    """Writes the least probability of a label into a finished file; MediaPipe gives no class below it.
+
+    Args:
+        path: of a file that `write` or `write_quantized` wrote.
+        card: what was written into it, with the score threshold.
+        signature: of the input.
+    """
+    files.write_bytes(path, metadata.repacked(path.read_bytes(), card, signature))
+
+
 def _of_text(graph: Graph, precision: str, calibration: Calibration) -> bytes:
     match precision:
         case "int8":
@@ -157,7 +168,17 @@ def _content(graph: Graph, precision: str, calibration: Calibration) -> bytes:
             raise RequestError(f"There is no TFLite precision {precision!r}.{nearest(precision, known)}")
 
 
-_CONTENTS: Mapping[str, Callable[[Graph, str, Calibration], bytes]] = {"image": _content, "text": _of_text}
+def _of_table(graph: Graph, precision: str, calibration: Calibration) -> bytes:
+    if graph.trees is not None and precision != "fp32":
+        raise ConversionError(f"Trees are not written in {precision}, which rounds what they compare with; use fp32.")
+    return _content(graph, precision, calibration)
+
+
+_CONTENTS: Mapping[str, Callable[[Graph, str, Calibration], bytes]] = {
+    "image": _content,
+    "text": _of_text,
+    "table": _of_table,
+}
 """By kind of input: makes a file without its metadata."""
 
 

@@ -16,6 +16,7 @@ _OF_VIEWS = (
 
 KIND = InputKind(
     name="image",
+    noun="image",
     suffixes=(".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"),
     companions=(".mov", ".mp4"),  # the moving half of a phone's photo
     feature=("Image", "image"),

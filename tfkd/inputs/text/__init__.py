@@ -21,6 +21,7 @@ from tfkd.recipe.texts import NOT_OF_TEXTS
 
 KIND = InputKind(
     name="text",
+    noun="text",
     suffixes=(".txt",),
     companions=(),
     feature=("Text", "text"),

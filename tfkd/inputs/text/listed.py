@@ -1,13 +1,11 @@
 """Texts in memory with labels, written as a table."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tfkd.files import write_bytes
 from tfkd.inputs.label_numbers import label_numbers
+from tfkd.inputs.listing import write_listing
 from tfkd.inputs.text.examples import listed
 from tfkd.inputs.text.tokenizer import well_formed
 
@@ -33,9 +31,6 @@ def write_source(texts: Any, labels: Any, classes: Sequence[str], folder: Path) 
     """
     whole = listed(texts)
     numbers = label_numbers(labels, len(whole), len(classes), "text")
-    table = io.StringIO(newline="")
     rows = [(well_formed(text), classes[label]) for text, label in zip(whole, numbers.tolist(), strict=True)]
-    csv.writer(table, quoting=csv.QUOTE_ALL).writerows([("text", "label"), *rows])
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / LISTED, table.getvalue().encode())
+    write_listing(folder / LISTED, [("text", "label"), *rows])
     return source_in(folder)

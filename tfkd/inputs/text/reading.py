@@ -1,23 +1,23 @@
 """Reads texts, and converts them to ids of pieces."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tfkd.errors import RequestError, counted
-from tfkd.inputs.kind import Arrays, Overlay, Ranges
+from tfkd.errors import counted
+from tfkd.inputs.kind import Arrays, Ranges
 from tfkd.inputs.text import building, check, encodings, vocabulary
 from tfkd.inputs.text.bert_folders import vocabulary_file
 from tfkd.inputs.text.tensors import length_of, signature
 from tfkd.inputs.text.tokenizer import LONGEST_WORD, Tokenizer, is_splittable, words
 from tfkd.inputs.text.views import make_view
 from tfkd.inputs.text.vocabulary import Vocabulary
+from tfkd.inputs.whole import WholeReading
 from tfkd.recipe import MOST_TOKENS, Augment, Data
 from tfkd.signature import Signature
 
-RENDERING = "rgb"  # of networks that see the example as it is
 _ADAPTATION = 3  # increase it when adaptations have other facts
 _BYTES_PER_CHARACTER = 4
 _MOST_TOKENIZERS = 16
@@ -26,7 +26,7 @@ _tokenizers: dict[int, Tokenizer] = {}  # by the identity of their vocabulary's 
 
 
 @dataclass(frozen=True)
-class TextReading:
+class TextReading(WholeReading):
     """Settings of reading texts.
 
     Attributes:
@@ -42,17 +42,6 @@ class TextReading:
     vocabulary: Vocabulary | None = None
 
     kind_name = "text"
-    ranges: Ranges = field(default_factory=dict, init=False)
-
-    @property
-    def stamp(self) -> list[Any]:
-        """Nothing beside the files changes the outcome of a check."""
-        return []
-
-    @property
-    def identity(self) -> tuple[Any, dict[str, Any]]:
-        """The kind alone: the student's input depends on the other settings, the texts do not."""
-        return self.kind_name, {}
 
     def decode(self, encoded: bytes) -> str:
         """Returns a text; raises an ExampleError."""
@@ -73,14 +62,6 @@ class TextReading:
     def findings(self) -> check.TextFindings:
         """Returns what gathers the findings of a check."""
         return check.TextFindings()
-
-    def settled(self, facts: Mapping[str, Any]) -> "TextReading":
-        """Returns the reading itself; a check settles nothing."""
-        return self
-
-    def fitted(self, findings: Iterable[Any]) -> "TextReading":
-        """Returns the reading itself."""
-        return self
 
     def report(self, facts: Mapping[str, Any], name: Callable[[str, int], str], total: int) -> check.TextReport:
         """Returns the notes and warnings of a check."""
@@ -130,16 +111,6 @@ class TextReading:
         assert self.vocabulary is not None, "adapt the reading to the training texts first"
         return signature(self.length, self.vocabulary.pieces)
 
-    def rendered(self, rendering: str) -> "TextReading":
-        """Returns the reading itself.
-
-        Raises:
-            RequestError: renderings are of images.
-        """
-        if rendering != RENDERING:
-            raise RequestError(f"The rendering {rendering!r} is of images; leave it out for texts.")
-        return self
-
     def plain(self, example: str, signature: Signature) -> Arrays:
         """Returns the ids of a text by the signature's vocabulary, int32 [length]."""
         return (tokenizer_of(signature).encode([example], length_of(signature)).ids[0],)
@@ -147,18 +118,6 @@ class TextReading:
     def view(self, example: str, seed: np.ndarray, augment: Augment, signature: Signature) -> Arrays:
         """Returns the ids of a text without some of its words, int32 [length]."""
         return self.plain(make_view(example, seed, augment), signature)
-
-    def overlay(self, seed: np.ndarray, augment: Augment) -> Overlay:
-        """Refuses to mix texts.
-
-        Raises:
-            RequestError: always.
-        """
-        raise RequestError("data.augment.mix mixes images; set it to none for texts.")
-
-    def finish(self, inputs: Any) -> Any:
-        """Returns ids unchanged."""
-        return inputs
 
 
 def reading(data: Data, ranges: Ranges) -> TextReading:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tfkd.data import Dataset
@@ -43,9 +44,9 @@ class ChoiceKind:
     Attributes:
         version: increase it when the same question gets other answers; earlier answers are not kept then.
         questions: returns the fields of a recipe that it decides.
-        answer: decides one of them.
+        answer: decides one of them; called with (recipe, images, question, folder of the runs).
     """
 
     version: int
     questions: Callable[[Recipe, Dataset], Sequence[Question]]
-    answer: Callable[[Recipe, Dataset, Question], ChosenValue]
+    answer: Callable[[Recipe, Dataset, Question, Path], ChosenValue]

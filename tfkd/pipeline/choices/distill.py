@@ -8,6 +8,7 @@ at the start of the training (see tfkd.training.temperature).
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tfkd.data import Dataset
@@ -28,6 +29,9 @@ _REASONS = {
 }
 
 
+ROWS, MOST_VIEWS_OF_ROWS = 20_000, 8  # that a tree is fitted to
+
+
 @dataclass(frozen=True)
 class Situation:
     """What the settings are chosen from.
@@ -37,12 +41,14 @@ class Situation:
         unlabelled: images without a label.
         is_trained: whether the student starts from trained weights.
         has_views: whether all teachers predict views, and not one prediction per image from a file.
+        is_tree: whether the student is a tree or a forest, which is fitted at once.
     """
 
     labelled: int
     unlabelled: int
     is_trained: bool
     has_views: bool = True
+    is_tree: bool = False
 
     @property
     def images(self) -> int:
@@ -65,6 +71,8 @@ class Group:
 
 def groups(situation: Situation, own: Mapping[str, Any]) -> list[Group]:
     """Returns the chosen settings; `own` are those that the recipe sets, which others depend on."""
+    if situation.is_tree:
+        return _of_trees(situation)
     training = own.get("training", {})
     epochs = training.get("epochs", _epochs(situation))
     batch = training.get("batch_size", _batch(situation))
@@ -96,6 +104,17 @@ def _views(situation: Situation, epochs: int, targets: str) -> list[Group]:
     return [
         Group({"targets": targets}, reason),
         Group({"views": views}, f"{counted(views, 'stored view')} per example"),
+    ]
+
+
+def _of_trees(situation: Situation) -> list[Group]:
+    targets = "view" if situation.has_views else "image"
+    views = min(max(1, ROWS // situation.images), MOST_VIEWS_OF_ROWS) if situation.has_views else 1
+    return [
+        Group({"losses": [{"kind": "soft_targets", "temperature": 1.0}], "targets": targets, "views": views}),
+        Group(
+            {"views": views}, f"{counted(views, 'stored view')} per row, all of which the trees are fitted to at once"
+        ),
     ]
 
 
@@ -156,6 +175,8 @@ def _questions(recipe: Recipe, data: Dataset) -> list[Question]:
     if not recipe.distill.auto:
         return []
     about = {**asdict(_situation(recipe, data)), "set": recipe.distill.model_dump(mode="json")}
+    if not recipe.student.is_tree:
+        del about["is_tree"]  # so that earlier answers stay those of networks
     return [Question("distill", about)]
 
 
@@ -165,14 +186,17 @@ def _situation(recipe: Recipe, data: Dataset) -> Situation:
         unlabelled=len(data.unlabelled or ()),
         is_trained=not (recipe.student.is_random or recipe.student.starts_from_bert),
         has_views=not any(teacher.predictions for teacher in recipe.teachers),
+        is_tree=recipe.student.is_tree,
     )
 
 
-def _answer(recipe: Recipe, data: Dataset, question: Question) -> ChosenValue:
+def _answer(recipe: Recipe, data: Dataset, question: Question, runs: Path) -> ChosenValue:
     found = completed(recipe.distill, _situation(recipe, data))
     training = found.training
     counts = f"{counted(training.epochs, 'epoch')}, {counted(found.views, 'stored view')}"
     summary = f"{counts}, learning rate {training.learning_rate:g}"
+    if recipe.student.is_tree:
+        summary = counted(found.views, "stored view")
     return ChosenValue(found.model_dump(mode="json"), summary, f"{'; '.join(found.reasons) or 'The recipe sets all'}.")
 
 

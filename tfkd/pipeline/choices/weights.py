@@ -1,16 +1,20 @@
 """The initial weights of student and assistants.
 
-`auto` becomes those of ImageNet where they can be had, otherwise random ones; `teacher` the first teacher's name.
+`auto` becomes those of ImageNet where they can be had, otherwise random ones; `teacher` the first teacher's name; the
+folder of a run its present student, which stays the choice for the same teachers when a later one has taken its place.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from tfkd import machine
 from tfkd.data import Dataset
 from tfkd.errors import RequestError
-from tfkd.files import sha256
+from tfkd.files import fingerprint, sha256
 from tfkd.models import imagenet_file, is_downloaded
 from tfkd.pipeline.choices.base import ChoiceKind, ChosenValue, Question
+from tfkd.pipeline.contents import files_of
+from tfkd.pipeline.earlier_students import is_of_run, student_of
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import AUTO, OF_TEACHER, RANDOM, Recipe, Student, Teacher, imagenet_of
 
@@ -30,12 +34,24 @@ def _questions(recipe: Recipe, data: Dataset) -> list[Question]:
             found.append(Question(f"{path}.weights", about))
         elif each.weights == OF_TEACHER:
             found.append(Question(f"{path}.weights", {"weights": OF_TEACHER, "teacher": recipe.teachers[0].name}))
+        elif is_of_run(each.weights):
+            of_run = {"weights": each.weights, "model": each.model, "width": each.width}
+            found.append(Question(f"{path}.weights", {**of_run, "taught by": _teachers(recipe, data)}))
     return found
 
 
-def _answer(recipe: Recipe, data: Dataset, question: Question) -> ChosenValue:
+def _teachers(recipe: Recipe, data: Dataset) -> str:
+    """Returns a fingerprint of the teachers, their files and the labelled examples."""
+    return fingerprint([[each.model_dump(mode="json"), files_of(each)] for each in recipe.teachers], data.labelled)
+
+
+def _answer(recipe: Recipe, data: Dataset, question: Question, runs: Path) -> ChosenValue:
     if "teacher" in question.about:
         return _of_teacher(recipe.teachers[0], question.field)
+    if "taught by" in question.about:
+        (student,) = (each for path, each in _networks(recipe) if f"{path}.weights" == question.field)
+        file = str(student_of(Path(student.weights), runs, student, data.classes))
+        return ChosenValue(file, file, f"It is the present student of {student.weights}.")
     student = Student(**question.about)
     try:
         if is_downloaded(student):

@@ -173,6 +173,11 @@ def _has_layers(model: str) -> bool:
 
 
 def _kind_of(recipe: Recipe) -> _KindOfCandidates:
+    if recipe.data.kind not in _KINDS:
+        raise RequestError(
+            f"tfkd fit has no candidates for data of kind {recipe.data.kind!r}; compare settings with "
+            "`tfkd sweep RECIPE student.max_depth=4,6,8`."
+        )
     return _KINDS[recipe.data.kind]
 
 

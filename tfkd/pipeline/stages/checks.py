@@ -34,7 +34,9 @@ def check_networks(recipe: Recipe, number: int, data: Dataset, card: Card, progr
         kind = kind_of(teacher, len(classes))
         try:
             if kind.is_network:
-                check_convertible(build_teacher(teacher, len(classes), seed, classes), card, teacher.model)
+                check_convertible(
+                    build_teacher(teacher, len(classes), seed, classes, data.columns), card, teacher.model
+                )
             elif kind.without_file:
                 raise RequestError(kind.without_file)
         except RequestError as error:

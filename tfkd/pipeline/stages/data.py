@@ -30,6 +30,7 @@ def say_data(data: Dataset, progress: Progress) -> None:
     if data.is_pooled and data.train.folds is not None:
         splits = f"{len(data.train):,} labelled, each in one of {len(np.unique(data.train.folds))} folds"
     extra = f", {len(data.unlabelled):,} unlabelled" if data.unlabelled else ""
+    extra += f", {len(data.outside):,} of no class" if data.outside else ""
     progress.say(f"data: {data.source}, {len(data.classes)} classes ({data.named()}), {splits}{extra}")
     for text in data.described():
         progress.say(f"  {text}")

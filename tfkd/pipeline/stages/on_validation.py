@@ -31,8 +31,15 @@ def promises_with_thresholds(recipe: Recipe, classes: Sequence[str]) -> dict[str
     return promises(recipe.gates, classes) if recipe.export.thresholds else {}
 
 
-def probabilities_of(context: RunContext, network: Path, advance: Advance | None = None) -> Any:
-    """Returns the probabilities of a trained student, float64 [validation images, classes].
+def probabilities_of(context: RunContext, network: Path) -> Any:
+    """Returns the probabilities of a trained student, float64 [validation images, classes]; `network` is its folder."""
+    from tfkd.distill.measures import softmax
+
+    return softmax(logits_of(context, network))
+
+
+def logits_of(context: RunContext, network: Path, advance: Advance | None = None) -> Any:
+    """Returns the logits of a trained student, float32 [validation images, classes].
 
     Args:
         context: of the run.
@@ -41,13 +48,12 @@ def probabilities_of(context: RunContext, network: Path, advance: Advance | None
     """
     context.start_tensorflow()
     from tfkd.data.batches import plain_batches
-    from tfkd.distill.measures import softmax
     from tfkd.distill.predict import predict, predictor
     from tfkd.training.saving import load_model
 
     data = context.shipped
     batches = plain_batches(data.validation, data.reading.signature(context.recipe.data), _BATCH)
-    return softmax(predict(predictor(load_model(network / STUDENT_MODEL)), batches, advance))
+    return predict(predictor(load_model(network / STUDENT_MODEL)), batches, advance)
 
 
 def predictions_of(context: RunContext, network: Path) -> SplitPredictions:

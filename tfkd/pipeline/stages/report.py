@@ -12,6 +12,7 @@ import numpy as np
 from tfkd.bundle import assembly, predictions
 from tfkd.bundle.evidence import Evidence, EvidencePoint, Flip, Trained
 from tfkd.bundle.golden import Golden
+from tfkd.bundle.layout import MONITOR, TEACHER_LOCK
 from tfkd.bundle.manifest import (
     ChoiceEntry,
     ComparisonRow,
@@ -22,10 +23,12 @@ from tfkd.bundle.manifest import (
     TeacherEntry,
     TuningEntry,
 )
-from tfkd.distill.measures import accuracy, softmax
+from tfkd.bundle.rules import Rules, rules_of
+from tfkd.bundle.teacher_lock import write_lock
+from tfkd.distill.measures import accuracy, calibration_error, softmax
 from tfkd.formats import TIMED
 from tfkd.inputs.image.tensors import side_if_image
-from tfkd.pipeline import pages
+from tfkd.pipeline import costs, pages
 from tfkd.pipeline.causes.finding import causes_of, missed
 from tfkd.pipeline.contents import weights_beside
 from tfkd.pipeline.context import RunContext
@@ -38,10 +41,10 @@ from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
 from tfkd.pipeline.stages.bench import BENCH
 from tfkd.pipeline.stages.compress import COMPRESS, shipped_folder
 from tfkd.pipeline.stages.control import CONTROL
-from tfkd.pipeline.stages.export import EXPORT, bundle_files, teacher_files
+from tfkd.pipeline.stages.export import EXPORT, bundle_files, teacher_files, temperature_of
 from tfkd.pipeline.stages.folds import FOLDS, pooled_logits
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
-from tfkd.pipeline.stages.student import STUDENT
+from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.pipeline.stages.student_figures import figures_of
 from tfkd.pipeline.stages.suspects import Suspects, write_suspects
 from tfkd.pipeline.stages.teacher import (
@@ -53,6 +56,7 @@ from tfkd.pipeline.stages.teacher import (
 )
 from tfkd.pipeline.stages.trainings import TrainingsResult
 from tfkd.pipeline.stages.verify import VERIFY, control_logits
+from tfkd.pipeline.teacher_locks import lock_of
 from tfkd.pipeline.uses_of_test import uses_of_test
 from tfkd.recipe.networks import chain
 from tfkd.signature import Signature
@@ -70,9 +74,15 @@ _OF_TEACHER = ("parameters", "image_size", "accuracy", "calibration_error")  # o
 
 @dataclass(frozen=True)
 class ReportResult:
-    """Name of the finished bundle in the folder of the stage."""
+    """A finished bundle.
+
+    Attributes:
+        bundle: its name in the folder of the stage.
+        student: path of the Keras student behind it, before compressions, in the folder of the run.
+    """
 
     bundle: str
+    student: str
 
 
 def manifest_of(context: RunContext, suspects: Suspects | None) -> Manifest:
@@ -100,6 +110,7 @@ def manifest_of(context: RunContext, suspects: Suspects | None) -> Manifest:
         "rescue": context.rescue,
         "test_uses": uses_of_test(context.folder, context.data),
         "suspected_labels": suspects.entry if suspects else None,
+        "cost": costs.cost_of(context, manifest.teacher_ms, REPORT.name),
     }
     return manifest.model_copy(update=further)
 
@@ -118,7 +129,17 @@ def evidence_of(context: RunContext, suspects: Suspects | None) -> Evidence:
     flips, orders = _flips(context, signature), _wrong_class_orders(context)
     suspected = predictions.suspects(suspects.examples, data.classes, signature, suspects.found) if suspects else []
     more = {"flips": flips, "wrong_class_orders": orders, "suspects": suspected}
-    return shown.model_copy(update={"curves": _curves(context), **more})
+    return shown.model_copy(update={"curves": _curves(context), "rules": _rules(context, signature), **more})
+
+
+def _rules(context: RunContext, signature: Signature) -> Rules | None:
+    from tfkd.models.trees import trees_of
+    from tfkd.training.saving import load_model
+
+    if not context.recipe.student.is_tree:
+        return None
+    trees = trees_of(load_model(shipped_folder(context) / STUDENT_MODEL))
+    return None if trees is None else rules_of(trees, signature.columns, context.data.classes)
 
 
 def _flips(context: RunContext, signature: Signature) -> list[Flip]:
@@ -203,6 +224,8 @@ def _student(context: RunContext) -> StudentEntry:
         control_wrong_classes=orders.get("control"),
         against_control=_paired(context),
         **_by_class(context, logits),
+        calibration_error=calibration_error(logits, labels),
+        output_temperature=context.result(EXPORT).temperature,
         temperature=best.temperature,
         compressions=[CompressionEntry(**asdict(each)) for each in compressed],
         seconds_training=_seconds_of_student(context),
@@ -251,11 +274,11 @@ def _seconds_of_stores(context: RunContext) -> float:
 
 
 def _student_logits(context: RunContext) -> np.ndarray:
-    """Returns the exported network's logits on the test split, float32 [n, classes]; of folds those that are pooled."""
+    """Returns the logits on the test split, float32 [n, classes], that the exported files give; of folds the pooled."""
     if context.data.is_pooled:
         return pooled_logits(context, "student", context.result(FOLDS).best_seed)
     logits: np.ndarray = np.load(shipped_folder(context) / TEST_LOGITS, allow_pickle=False)
-    return logits
+    return logits / np.float32(temperature_of(context))
 
 
 def _control_logits(context: RunContext) -> np.ndarray | None:
@@ -319,10 +342,10 @@ def _golden(context: RunContext, bundle: Path) -> Golden:
     from tfkd.distill.predict import predictor
     from tfkd.training.saving import load_model
 
-    run = predictor(load_model(shipped_folder(context) / STUDENT_MODEL))
+    run, temperature = predictor(load_model(shipped_folder(context) / STUDENT_MODEL)), temperature_of(context)
 
     def predict(images: np.ndarray) -> np.ndarray:
-        return softmax(run(images).numpy()).astype(np.float32)
+        return softmax(run(images).numpy() / temperature).astype(np.float32)
 
     recipe, artifacts = context.recipe, context.result(VERIFY).artifacts
     data, count = context.shipped, recipe.export.golden_images
@@ -335,7 +358,7 @@ def _curves(context: RunContext) -> dict[Trained, dict[int, list[EvidencePoint]]
     if context.data.is_pooled:
         return curves  # of images that the network has seen
     kinds: dict[Trained, StageKind[TrainingsResult]] = {"control": CONTROL, "student": STUDENT}
-    for trained, kind in kinds.items():
+    for trained, kind in {} if context.recipe.student.is_tree else kinds.items():
         for seed in context.result(kind).seeds:
             curves.setdefault(trained, {})[seed] = _curve(of_seed(context.folder_of(kind), seed))
     if teacher := _curve(context.folder_of(TEACHER)):
@@ -352,7 +375,8 @@ def _curve(folder: Path) -> list[EvidencePoint]:
 def _inputs(sources: Sources, number: int) -> Inputs:
     versions = {"version of tfkd": __version__, "version of the diagnosis": plausible.VERSION}
     before = (FOLDS if sources.recipe.data.is_pooled else CONTROL).name, VERIFY.name, BENCH.name
-    return Inputs({**settings("", sources.recipe_json), **versions}, before)
+    prices = settings("cost", sources.recipe.cost.model_dump(mode="json"))  # which are in no other fingerprint
+    return Inputs({**settings("", sources.recipe_json), **prices, **versions}, before)
 
 
 def _work(context: RunContext, number: int) -> ReportResult:
@@ -360,10 +384,14 @@ def _work(context: RunContext, number: int) -> ReportResult:
     bundle = context.folder_of(REPORT) / BUNDLE
     shutil.rmtree(bundle, ignore_errors=True)
     shutil.copytree(bundle_files(context), bundle)
+    if (monitor := context.folder_of(VERIFY) / MONITOR).is_dir():
+        shutil.copytree(monitor, bundle / MONITOR)
     suspects = write_suspects(context)
     manifest, evidence = manifest_of(context, suspects), evidence_of(context, suspects)
+    write_lock(lock_of(context), bundle / TEACHER_LOCK)
     pages.complete(bundle, manifest, _golden(context, bundle), evidence)
-    return ReportResult(BUNDLE)
+    student = best_folder(context) / STUDENT_MODEL
+    return ReportResult(BUNDLE, student.relative_to(context.folder.path).as_posix())
 
 
-REPORT = StageKind(name="report", version=32, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=36, result=ReportResult, inputs=_inputs, work=_work)

@@ -52,7 +52,8 @@ def _cost(context: RunContext, number: int) -> str:
 
         if not kind_of(settings, len(classes)).is_network:
             return None
-        return build_teacher(settings.model_copy(update={"weights": "none"}), len(classes), recipe.seed, classes)
+        plain = settings.model_copy(update={"weights": "none"})
+        return build_teacher(plain, len(classes), recipe.seed, classes, context.data.columns)
 
     return stores.cost_of(context, SOFT_LABELS, number, recipe.stored_views(settings), untrained, settings.domain)
 

@@ -132,6 +132,7 @@ def _inputs(sources: Sources, number: int) -> Inputs:
         **sources.unmixed(),
         **settings(f"teachers.{number}", sources.recipe_json["teachers"][number]),
         **sources.files(teacher),
+        **sources.columns(),
         **sources.domain(number, unlabelled=teacher.predictions is not None),
     }
     return Inputs(own)

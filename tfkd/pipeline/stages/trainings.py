@@ -209,4 +209,6 @@ def store_stages(recipe: Recipe, assistants: int) -> tuple[str, ...]:
 
 def images_shown(context: RunContext) -> int:
     """Returns the number of images shown in one training of a student."""
-    return images_in_transfer_set(context.data) * context.recipe.distill.training.epochs
+    recipe = context.recipe
+    times = recipe.distill.views if recipe.student.is_tree else recipe.distill.training.epochs
+    return images_in_transfer_set(context.data) * times

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfkd.data import Split
 from tfkd.errors import counted
+from tfkd.files import content_digest
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import TEST_LOGITS, of_seed
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources
 from tfkd.pipeline.stages.compress import shipped_folder
 from tfkd.pipeline.stages.control import CONTROL
-from tfkd.pipeline.stages.export import EXPORT, bundle_files
+from tfkd.pipeline.stages.export import EXPORT, bundle_files, temperature_of
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.teacher import ensemble_logits
 from tfkd.verification.flips import FlippedImage, flipped_images
@@ -96,7 +98,8 @@ def control_logits(context: RunContext) -> Any:
 
 def _inputs(sources: Sources, number: int) -> Inputs:
     pooled = sources.recipe.data.is_pooled
-    return Inputs(after=(EXPORT.name,) if pooled else (CONTROL.name, EXPORT.name))
+    own = sources.outside(sources.recipe.student.rendering)
+    return Inputs(own, (EXPORT.name,) if pooled else (CONTROL.name, EXPORT.name))
 
 
 def _work(context: RunContext, number: int) -> VerifyResult:
@@ -113,13 +116,20 @@ def _work(context: RunContext, number: int) -> VerifyResult:
     taught = None if data.is_pooled else ensemble_logits(context)
     control = None if data.is_pooled else control_logits(context)
     teacher = None if taught is None else softmax(taught)
+    exported = context.result(EXPORT)
+
+    def inputs_of(split: Split) -> Any:
+        return plain_batches(split, signature, BATCH).map(lambda inputs, _: inputs)
+
     reference = Reference(
-        batches=plain_batches(data.test, signature, BATCH).map(lambda inputs, _: inputs),
+        batches=inputs_of(data.test),
         labels=None if data.is_pooled else data.test.labels,
-        keras=softmax(logits).astype(np.float32),
+        keras=softmax(logits / temperature_of(context)).astype(np.float32),
         teacher=teacher,
         signature=signature,
         control_top1=None if control is None else control.argmax(axis=1),
+        rejections=exported.rejections,
+        outside=None if data.outside is None else inputs_of(data.outside),
     )
 
     def say(artifact: Artifact) -> None:
@@ -127,19 +137,54 @@ def _work(context: RunContext, number: int) -> VerifyResult:
 
     flipped = {}
 
-    def keep_flips(path: str, probabilities: Any) -> None:
+    def keep(path: str, probabilities: Any) -> None:
         if teacher is not None:
             flipped[path] = flipped_images(data.test.labels, probabilities, teacher)
+        _write_monitor_reference(context, path, probabilities, reference)
 
-    exported = context.result(EXPORT)
     card = context.card.with_thresholds(values_by_name(exported.thresholds))
-    measured = measure_files(bundle_files(context), exported.files, reference, card, say, keep_flips)
+    measured = measure_files(bundle_files(context), exported.files, reference, card, say, keep)
     return VerifyResult(tuple(measured), flipped)
+
+
+def _write_monitor_reference(context: RunContext, path: str, probabilities: Any, reference: "Reference") -> None:
+    """Writes what phones that run a file are compared with, into the folder of the stage.
+
+    Args:
+        context: of the run.
+        path: of the file in the bundle.
+        probabilities: its predictions for the test examples, float32 [n, classes].
+        reference: what it was compared with.
+    """
+    import numpy as np
+
+    from tfkd.bundle import monitoring
+    from tfkd.data.batches import plain_batches
+    from tfkd.verification import artifacts
+
+    file, others = bundle_files(context) / path, context.shipped.unlabelled
+    unlabelled = None
+    if others is not None and len(others):
+        drawn = np.random.default_rng(context.recipe.seed).permutation(len(others))[: monitoring.MOST_UNLABELLED]
+        format = next(each.format for each in context.result(EXPORT).files if each.path == path)
+        batches = plain_batches(others.take(np.sort(drawn)), reference.signature, BATCH)
+        unlabelled = artifacts.predict(file, format, batches.map(lambda inputs, _: inputs))
+    found = monitoring.reference(
+        path,
+        content_digest(file),
+        probabilities,
+        reference.labels,
+        teacher=reference.teacher,
+        unlabelled=unlabelled,
+        seed=context.recipe.seed,
+    )
+    if found is not None:
+        monitoring.write(context.folder_of(VERIFY), found)
 
 
 VERIFY = StageKind(
     name="verify",
-    version=9,
+    version=12,
     result=VerifyResult,
     inputs=_inputs,
     work=_work,

@@ -10,10 +10,10 @@ from tfkd.inputs.kind import listed
 from tfkd.quiet import native_logs_silenced
 from tfkd.signature import Signature
 from tfkd.verification import VerifyError
-from tfkd.verification.coreml.specification import NETWORK, class_labels, contained, read
+from tfkd.verification.coreml.specification import NETWORK, TREES, class_labels, contained, read
 from tfkd.verification.records import InputOutput, Tensor
 from tfkd.writers import Card
-from tfkd.writers.coreml import vocabulary_facts
+from tfkd.writers.coreml import facts_of_input
 
 with native_logs_silenced():  # away from macOS the import logs every library that it misses
     from coremltools import proto
@@ -96,7 +96,20 @@ def _wrong_ids(specification: Any, signature: Signature) -> Iterator[str]:
         yield f"it does not take exactly one int32 array {tensor.name!r} {[1, *tensor.shape]}"
 
 
-_WRONG_INPUTS: Mapping[str, Callable[[Any, Signature], Iterator[str]]] = {"image": _wrong_image, "text": _wrong_ids}
+def _wrong_row(specification: Any, signature: Signature) -> Iterator[str]:
+    tensor, inputs = signature.single, specification.description.input
+    found = [(each.name, each.type.multiArrayType.dataType, list(each.type.multiArrayType.shape)) for each in inputs]
+    if found != [(tensor.name, proto.FeatureTypes_pb2.ArrayFeatureType.FLOAT32, [*tensor.shape])]:
+        yield f"it does not take exactly one float32 array {tensor.name!r} {[*tensor.shape]}"
+    if specification.WhichOneof("Type") != TREES:
+        yield "it holds no trees"
+
+
+_WRONG_INPUTS: Mapping[str, Callable[[Any, Signature], Iterator[str]]] = {
+    "image": _wrong_image,
+    "text": _wrong_ids,
+    "table": _wrong_row,
+}
 """By kind of input: what is wrong about the input."""
 
 
@@ -147,6 +160,6 @@ def _wrong_metadata(specification: Any, card: Card, signature: Signature) -> Ite
         "description": metadata.shortDescription,
     }
     texts = {field: getattr(card, field) for field in ("author", "license", "version", "description")}
-    for field, value in {**texts, **card.origin, **vocabulary_facts(signature)}.items():
+    for field, value in {**texts, **card.origin, **facts_of_input(signature)}.items():
         if found.get(field) != value:
             yield f"its {field} is {found.get(field)!r}, not {value!r}"

@@ -1,6 +1,6 @@
-"""Runs Core ML classifiers: an image or the ids of a text go in, the probabilities come out in label order."""
+"""Runs Core ML classifiers: an image, a text's ids or a row goes in, the probabilities come out in label order."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from tfkd.verification.coreml.image import Image, declared_image
 from tfkd.verification.coreml.limits import BatchError
 from tfkd.verification.coreml.network import NeuralNetwork
 from tfkd.verification.coreml.program import Program
-from tfkd.verification.coreml.specification import NETWORK, PROGRAM, class_labels, computes_in_float16, read
+from tfkd.verification.coreml.specification import NETWORK, PROGRAM, TREES, class_labels, computes_in_float16, read
+from tfkd.verification.coreml.trees import RowInput, TreeModel, declared_row
 from tfkd.verification.probabilities import must_be_finite
 
 _ARRAY = "multiArrayType"
+_MODELS: Mapping[str, Callable[[Any, Path], Any]] = {NETWORK: NeuralNetwork, TREES: TreeModel, PROGRAM: Program}
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,15 @@ class Evaluator:
 
     path: Path
     labels: tuple[str, ...]
-    taken: Image | Ids
+    taken: Image | Ids | RowInput
     _graph: Any
 
     def __call__(self, examples: Any) -> np.ndarray:
         """Classifies a batch.
 
         Args:
-            examples: raw: images, uint8 or float32 [b, H, W, 3], or ids of texts, int32 [b, length].
+            examples: raw: images, uint8 or float32 [b, H, W, 3], ids of texts, int32 [b, length], or rows, float32
+                [b, columns].
 
         Returns:
             float32 [b, classes] probabilities.
@@ -69,12 +72,12 @@ def load(path: Path) -> Evaluator:
 
     Raises:
         NotVerifiedError: it holds an operator that is not known.
-        VerifyError: it cannot be read, is damaged, or takes neither a colour image nor the ids of a text.
+        VerifyError: it cannot be read, is damaged, or takes no colour image, ids of a text or row of a table.
     """
     specification = read(path)
     taken = _declared(specification, path)
     names = tuple(class_labels(specification))
-    model = (NeuralNetwork if specification.WhichOneof("Type") == NETWORK else Program)(specification, path)
+    model = _MODELS[specification.WhichOneof("Type")](specification, path)
 
     def classify(raw: tf.Tensor) -> tf.Tensor:
         return _one_a_class(model(taken.prepared(raw)), names, path)
@@ -90,7 +93,9 @@ def load(path: Path) -> Evaluator:
     return Evaluator(path, names, taken, graph)
 
 
-def _declared(specification: Any, path: Path) -> Image | Ids:
+def _declared(specification: Any, path: Path) -> Image | Ids | RowInput:
+    if specification.WhichOneof("Type") == TREES:
+        return declared_row(specification, path)
     inputs = specification.description.input
     if specification.WhichOneof("Type") == PROGRAM and [each.type.WhichOneof("Type") for each in inputs] == [_ARRAY]:
         return declared_ids(specification, path)

@@ -11,6 +11,7 @@ with native_logs_silenced():  # away from macOS the import logs every library th
     from coremltools import proto
 
 NETWORK = "neuralNetworkClassifier"
+TREES = "treeEnsembleClassifier"
 PROGRAM = "mlProgram"
 CLASSIFY = "classify"
 
@@ -23,7 +24,8 @@ def read(path: Path) -> Any:
     """Returns the specification of an .mlmodel file or of an .mlpackage folder, a `Model` of Core ML's protobuf.
 
     Raises:
-        VerifyError: it cannot be read, is damaged, or is neither a neural network classifier nor an ML program.
+        VerifyError: it cannot be read, is damaged, or is neither a classifier by a neural network or trees nor an ML
+            program.
     """
     specification = proto.Model_pb2.Model()
     try:
@@ -34,8 +36,10 @@ def read(path: Path) -> Any:
         raise
     except Exception:
         raise VerifyError(f"{path}: is not a whole Core ML file; export it again.") from None
-    if specification.WhichOneof("Type") not in (NETWORK, PROGRAM):
-        raise VerifyError(f"{path}: is neither a neural network classifier nor an ML program; export it again.")
+    if specification.WhichOneof("Type") not in (NETWORK, TREES, PROGRAM):
+        raise VerifyError(
+            f"{path}: is neither a classifier by a neural network or trees nor an ML program; export it again."
+        )
     return specification
 
 
@@ -63,8 +67,9 @@ def class_labels(specification: Any) -> list[str]:
 
     Labels that are integers are written in decimal.
     """
-    if specification.WhichOneof("Type") == NETWORK:
-        classifier = specification.neuralNetworkClassifier
+    kind = specification.WhichOneof("Type")
+    if kind in (NETWORK, TREES):
+        classifier = getattr(specification, kind)
         return [*classifier.stringClassLabels.vector, *map(str, classifier.int64ClassLabels.vector)]
     for operation in operations(specification):
         if operation.type == CLASSIFY:

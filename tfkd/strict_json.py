@@ -17,7 +17,7 @@ def parsed(content: bytes) -> Any:
             nested too deeply.
     """
     try:
-        return json.loads(content.decode(), object_pairs_hook=_once_each, parse_constant=_refused)
+        return json.loads(content.decode(), object_pairs_hook=once_each, parse_constant=_refused)
     except UnicodeDecodeError:
         raise JsonError("is not UTF-8") from None
     except RecursionError:
@@ -34,8 +34,14 @@ def quoted(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:100]}…"
 
 
-def _once_each(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns an object; one program would read the first of two equal names, another one the last."""
+def once_each(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object of JSON, as the `object_pairs_hook` of json.loads.
+
+    One program would read the first of two equal names, another one the last.
+
+    Raises:
+        JsonError: a name occurs twice.
+    """
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:
