@@ -27,7 +27,7 @@ def record(
         out: the evidence file.
         sweep: a sweep.json of one variation with several seeds.
         sweep_command: the command that made it.
-        comparison: a comparison.json of the same run, whose rows stand in place of the bundle's.
+        comparison: a comparison.json of the same run, whose rows replace those of the bundle.
 
     Raises:
         FigureError: a file cannot be read, or has other content.
@@ -72,6 +72,7 @@ def _run(manifest: Manifest, command: str) -> dict[str, Any]:
             for verdict in ("passed", "failed", "not judged")
         },
         "comparison": [_row(row.model_dump(mode="json")) for row in manifest.comparison],
+        "cost": manifest.cost and manifest.cost.distillation.model_dump(mode="json"),
     }
 
 

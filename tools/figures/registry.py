@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tools.figures import accuracy, claims, comparisons, files, runs, runtimes, small_data, speed, texts
+from tools.figures import accuracy, claims, comparisons, files, release, runs, runtimes, small_data, speed, texts, trees
 
 
 def figures() -> dict[str, Callable[[], str]]:
@@ -14,7 +14,9 @@ def figures() -> dict[str, Callable[[], str]]:
         **accuracy.figures(),
         **claims.figures(),
         **files.figures(),
+        **release.figures(),
         **runs.figures(),
         **small_data.figures(),
         **texts.figures(),
+        **trees.figures(),
     }
