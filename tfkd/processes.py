@@ -130,10 +130,14 @@ class ReportedTime:
 
     Args:
         folder: folder that it works in, for `reported_seconds`.
+
+    Attributes:
+        seconds: what was reported so far.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder, self._began, self._seconds = folder, time.monotonic(), 0.0
+        self._folder, self._began = folder, time.monotonic()
+        self.seconds = 0.0
 
     def report(self, seconds: Any) -> None:
         """Notes what a child reports; a damaged child may send anything, so that it counts at most all cores' time.
@@ -144,7 +148,7 @@ class ReportedTime:
         if not isinstance(seconds, float):
             return
         found = min(seconds, machine.cores() * (time.monotonic() - self._began))
-        if found > self._seconds:
+        if found > self.seconds:
             with _reporting:
-                _reported[self._folder] += found - self._seconds
-            self._seconds = found
+                _reported[self._folder] += found - self.seconds
+            self.seconds = found

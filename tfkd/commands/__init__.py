@@ -13,7 +13,17 @@ import typer
 
 from tfkd import import_path
 from tfkd.commands import bench, diff, drift, fit
-from tfkd.commands.recipes import OF_ANY_RECIPE, Out, Overrides, RecipeFile, Runs, Smoke, command_of, read_recipe
+from tfkd.commands.recipes import (
+    OF_ANY_RECIPE,
+    Cluster,
+    Out,
+    Overrides,
+    RecipeFile,
+    Runs,
+    Smoke,
+    command_of,
+    read_recipe,
+)
 from tfkd.errors import RequestError, nearest
 from tfkd.quiet import silence_tensorflow
 from tfkd.terminal import say, say_lines, show
@@ -89,17 +99,21 @@ def run(
     lock_file: Annotated[
         Path | None, typer.Option(help="the lock file; default: NAME.teacher.lock beside the recipe")
     ] = None,
+    cluster: Cluster = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
     """Run a recipe: distil, export, verify, benchmark and report. Finished stages are reused."""
     from tfkd.pipeline import rescue as rescuing
+    from tfkd.pipeline.cluster import executor_on
     from tfkd.pipeline.lock_request import lock_request
     from tfkd.progress import for_output
 
     parsed = read_recipe(recipe, overrides, smoke)
     asked = lock_request({"lock": lock, "locked": locked, "relock": relock}, lock_file, recipe, parsed.name)
-    outcome = rescuing.run_or_rescue(parsed, for_output(), runs, out, until, fresh, rescue, hours, asked)
+    progress = for_output()
+    with executor_on(cluster, runs / parsed.name, progress) as executor:
+        outcome = rescuing.run_or_rescue(parsed, progress, runs, out, until, fresh, rescue, hours, asked, executor)
     if outcome.manifest is None:
         say(f"Stopped after {until}; the results so far are in {outcome.folder}")
         return
@@ -207,18 +221,22 @@ def sweep(
         list[str], typer.Argument(metavar="key=value,value ...", help="fields to vary, e.g. distill.views=2,4,8")
     ],
     smoke: Smoke = False,
+    cluster: Cluster = None,
     runs: Runs = Path("runs"),
 ) -> None:
     """Train several students from one soft-label store and compare them with their control."""
     from tfkd.files import write_text
     from tfkd.pipeline import sweep as sweeps
+    from tfkd.pipeline.cluster import executor_on
     from tfkd.pipeline.folders import RunFolder
     from tfkd.progress import for_output
     from tfkd.report import trials
 
     parsed = {name: read_recipe(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
-    found = sweeps.sweep(parsed, for_output(), runs)
-    folder = RunFolder(runs / next(iter(parsed.values())).name).sweep
+    run, progress = RunFolder(runs / next(iter(parsed.values())).name), for_output()
+    with executor_on(cluster, run.path, progress) as executor:
+        found = sweeps.sweep(parsed, progress, runs, executor)
+    folder = run.sweep
     write_text(folder / "sweep.svg", trials.plot(found))
     show(trials.table(found))
     say(f"The plot is in {folder}/sweep.svg, the numbers are in {folder}/sweep.json")
@@ -229,6 +247,7 @@ def compare(
     recipe: RecipeFile,
     overrides: Overrides = None,
     smoke: Smoke = False,
+    cluster: Cluster = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
@@ -237,11 +256,14 @@ def compare(
     Exit code 1 when a gate of the run fails.
     """
     from tfkd.pipeline import compare as comparison
+    from tfkd.pipeline.cluster import executor_on
     from tfkd.progress import for_output
     from tfkd.report import facts
     from tfkd.report.console import comparison_table
 
-    manifest, page = comparison.compare(read_recipe(recipe, overrides, smoke), for_output(), runs, out)
+    parsed, progress = read_recipe(recipe, overrides, smoke), for_output()
+    with executor_on(cluster, runs / parsed.name, progress) as executor:
+        manifest, page = comparison.compare(parsed, progress, runs, out, executor)
     show(comparison_table(manifest))
     say(f"The plots are in {page}, the numbers are in {page.parent}/comparison.json")
     for line in facts.unproven(manifest):

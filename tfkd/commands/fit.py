@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tfkd.benchmark import TARGETS
-from tfkd.commands.recipes import Out, Overrides, RecipeFile, Runs, read_recipe
+from tfkd.commands.recipes import Cluster, Out, Overrides, RecipeFile, Runs, read_recipe
 from tfkd.commands.target_flags import changed, with_flags
 from tfkd.terminal import say, show
+
+if TYPE_CHECKING:
+    from tfkd.report.fits import FitResult
 
 _OF_THE_RECIPE = ("runs", "warmup", "processes")
 
@@ -35,6 +38,7 @@ def fit(
     hours: Annotated[float | None, typer.Option(help="time for this call")] = None,
     *,
     plan: Annotated[bool, typer.Option("--plan", help="show what it would do and cost, and stop")] = False,
+    cluster: Cluster = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
     **options: Any,
@@ -44,8 +48,8 @@ def fit(
     Exit code 1 when nothing meets the budget and the accuracy, 4 when the device could not be measured.
     """
     from tfkd.pipeline import fit as fitting
+    from tfkd.pipeline.cluster import executor_on
     from tfkd.progress import for_output
-    from tfkd.report import fits
 
     budget = {
         "target": target,
@@ -62,14 +66,22 @@ def fit(
         for line in fitting.plan(parsed, for_output(), runs, changed(options)):
             say(line)
         return
-    result = fitting.fit(parsed, for_output(), runs, out, changed(options))
+    progress = for_output()
+    with executor_on(cluster, runs / parsed.name, progress) as executor:
+        result = fitting.fit(parsed, progress, runs, out, changed(options), executor)
+    _show(result)
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def _show(result: "FitResult") -> None:
+    from tfkd.report import fits
+
     show(fits.table(result))
     for line in (*result.verdict, *result.cut):
         say(line)
     say(f"The table and the plots are in {result.page}, the numbers in {result.folder}/result.json")
     if result.recipe.is_file():
         say(f"The recipe of the best student is {result.recipe}")
-    if not result.passed:
-        raise typer.Exit(1)
     if result.bundle is not None:
         say(f"The bundle is {result.bundle}; open {result.bundle}/report.html")

@@ -21,6 +21,10 @@ Overrides = Annotated[
 ]
 Runs = Annotated[Path, typer.Option(help="folder of the runs")]
 Out = Annotated[Path, typer.Option(help="folder of the bundles")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="do the long work on a Ray cluster: auto, or host:port of its head"),
+]
 Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to check that it runs")]
 
 

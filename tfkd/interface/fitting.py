@@ -10,6 +10,7 @@ from tfkd.arguments import PathLike
 from tfkd.interface.calls import apart, public_call
 from tfkd.interface.running import recipe_of
 from tfkd.pipeline import fit as fitting
+from tfkd.pipeline.cluster import executor_on
 from tfkd.progress import Progress, for_caller
 from tfkd.recipe import Recipe
 from tfkd.report import fits
@@ -52,6 +53,7 @@ class FitReport(Tables):
 def fit(
     recipe: Recipe | PathLike,
     *overrides: str,
+    cluster: str | None = None,
     runs: PathLike = "runs",
     out: PathLike = "exported_models",
     progress: bool | None = None,
@@ -64,6 +66,7 @@ def fit(
     Args:
         recipe: a Recipe, or the path of a file with one: Python or JSON.
         overrides: fields to change as `key.path=value`, e.g. "fit.max_ms=2".
+        cluster: address of a Ray cluster that does the long work, or "auto"; None: this machine.
         runs: folder of the runs.
         out: folder of the bundles.
         progress: show progress; None: in notebooks and terminals only.
@@ -78,11 +81,15 @@ def fit(
         >>> tfkd.fit(recipe, "fit.max_ms=2", "fit.max_kb=900").candidates
     """
     arguments.flag("progress", progress, optional=True)
+    arguments.text("cluster", cluster, "the address of a Ray cluster", optional=True)
     places = arguments.path("runs", runs), arguments.path("out", out)
     used = recipe_of(recipe, overrides)
-    result = apart(places[0] / used.name, _fit, used, *places, options, progress=for_caller(progress))
+    result = apart(places[0] / used.name, _fit, used, *places, options, cluster, progress=for_caller(progress))
     return FitReport(result)
 
 
-def _fit(recipe: Recipe, runs: Path, out: Path, options: Mapping[str, object], progress: Progress) -> FitResult:
-    return fitting.fit(recipe, progress, runs, out, options)
+def _fit(
+    recipe: Recipe, runs: Path, out: Path, options: Mapping[str, object], cluster: str | None, progress: Progress
+) -> FitResult:
+    with executor_on(cluster, runs / recipe.name, progress) as executor:
+        return fitting.fit(recipe, progress, runs, out, options, executor)

@@ -7,6 +7,7 @@ from tfkd.arguments import PathLike
 from tfkd.interface.calls import apart, public_call
 from tfkd.interface.results import RunReport
 from tfkd.pipeline import run as pipeline
+from tfkd.pipeline.cluster import executor_on
 from tfkd.pipeline.lock_request import LockMode, LockRequest, lock_request
 from tfkd.pipeline.rescue import run_or_rescue
 from tfkd.progress import Progress, for_caller
@@ -26,6 +27,7 @@ def run(
     locked: bool = False,
     relock: bool = False,
     lock_file: PathLike | None = None,
+    cluster: str | None = None,
     runs: PathLike = "runs",
     out: PathLike = "exported_models",
     progress: bool | None = None,
@@ -41,13 +43,13 @@ def run(
         until: name of the last stage to run; default: all.
         fresh: ignore results of earlier calls with these settings.
         smoke: shrink the recipe to about a minute, to check that it runs.
-        rescue: when the student itself misses a gate, try the first two remedies of its causes, and keep what the
-            validation examples prefer.
+        rescue: when the student itself misses a gate, try two remedies, and keep what validation prefers.
         hours: time for the remedies in this call; None: 1.
         lock: write the lock file of the teachers; one that exists is kept to, as with `locked`.
         locked: refuse other teachers, classes or data than those of the lock file, before soft labels are computed.
         relock: accept these teachers: replace the lock file.
         lock_file: default: `NAME.teacher.lock` beside the file of the recipe.
+        cluster: address of a Ray cluster that does the long work, or "auto"; None: this machine.
         runs: folder of the runs.
         out: folder of the bundles.
         progress: show progress; None: in notebooks and terminals only.
@@ -61,7 +63,8 @@ def run(
     Example:
         >>> tfkd.run(recipe, "distill.views=4").comparison
     """
-    arguments.text("until", until, "the name of a stage", optional=True)
+    for name, text, what in (("until", until, "the name of a stage"), ("cluster", cluster, "the address of a cluster")):
+        arguments.text(name, text, what, optional=True)
     modes: dict[LockMode, bool] = {"lock": lock, "locked": locked, "relock": relock}
     for name, value in (("fresh", fresh), ("smoke", smoke), ("rescue", rescue), *modes.items()):
         arguments.flag(name, value)
@@ -70,10 +73,8 @@ def run(
     places = arguments.path("runs", runs), arguments.path("out", out)
     used = shrunk(recipe_of(recipe, overrides)) if smoke else recipe_of(recipe, overrides)
     asked = _lock_asked(modes, lock_file, recipe, used.name)
-    outcome: pipeline.Outcome = apart(
-        places[0] / used.name, _run, used, *places, until, fresh, rescue, hours, asked, progress=for_caller(progress)
-    )
-    return _report(used, outcome)
+    request = used, *places, until, fresh, rescue, hours, asked, cluster
+    return _report(used, apart(places[0] / used.name, _run, *request, progress=for_caller(progress)))
 
 
 def _lock_asked(
@@ -122,6 +123,8 @@ def _run(
     rescue: bool,
     hours: float | None,
     lock: LockRequest | None,
+    cluster: str | None,
     progress: Progress,
 ) -> pipeline.Outcome:
-    return run_or_rescue(recipe, progress, runs, out, until, fresh, rescue, hours, lock)
+    with executor_on(cluster, runs / recipe.name, progress) as executor:
+        return run_or_rescue(recipe, progress, runs, out, until, fresh, rescue, hours, lock, executor)

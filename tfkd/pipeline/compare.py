@@ -23,6 +23,7 @@ from tfkd.files import fingerprint, write_json
 from tfkd.inputs.image.tensors import signature
 from tfkd.pipeline import pages
 from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.executor import Executor
 from tfkd.pipeline.fold_runs import require_no_folds
 from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder, of_seed
 from tfkd.pipeline.graph import ORDER as STAGE_ORDER
@@ -70,7 +71,11 @@ class Variant:
 
 
 def compare(
-    recipe: Recipe, progress: Progress, runs: Path = Path("runs"), bundles: Path = Path("exported_models")
+    recipe: Recipe,
+    progress: Progress,
+    runs: Path = Path("runs"),
+    bundles: Path = Path("exported_models"),
+    executor: Executor | None = None,
 ) -> tuple[Manifest, Path]:
     """Runs a recipe, creates the variants of its teacher and student, and measures all of them.
 
@@ -81,6 +86,7 @@ def compare(
         progress: shows progress.
         runs: the folder of the runs' folders.
         bundles: the folder of the bundles.
+        executor: trains, compresses and fills the stores; default: this machine.
 
     Returns:
         The run's manifest with all rows in its comparison, and the report's path.
@@ -92,7 +98,7 @@ def compare(
     folder = RunFolder(runs / recipe.name)
     require_writable(bundles / recipe.name)
     with locked(folder.path):
-        context = open_run(recipe, folder, progress, keep=True)
+        context = open_run(recipe, folder, progress, executor, keep=True)
         outcome = run_stages(context, STAGE_ORDER[-1], bundles / recipe.name)
         note_recipe(context.folder, context.data, context.recipe, "compare")
         context.start_tensorflow()

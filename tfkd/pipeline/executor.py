@@ -73,6 +73,11 @@ class Executor(Protocol):
         """
 
 
+def threads_of(total: int) -> int:
+    """Returns the number of threads of each of `total` trainings, which share the cores of this machine."""
+    return machine.cores() // min(machine.cores(), total)
+
+
 class LocalExecutor:
     """Trains students in processes of this machine, one per core at a time, and does all else in this process.
 
@@ -92,9 +97,9 @@ class LocalExecutor:
         """Runs trainings in child processes; see `Executor.train`."""
         from tfkd.training import loop, workers
 
-        side_by_side = 1 if loop.has_gpu() else min(machine.cores(), total)
-        threads = max(1, machine.cores() // side_by_side)
-        return workers.run_jobs(jobs, side_by_side, threads, progress, finished)
+        if loop.has_gpu():
+            return workers.run_jobs(jobs, 1, machine.cores(), progress, finished)
+        return workers.run_jobs(jobs, min(machine.cores(), total), threads_of(total), progress, finished)
 
     def compress(self, job: CompressJob, progress: Progress) -> CompressResult:
         """Compresses one student with all cores; see `Executor.compress`."""

@@ -20,6 +20,7 @@ from tfkd.models import imagenet_file
 from tfkd.pipeline.causes.finding import causes_of, missed
 from tfkd.pipeline.causes.overfitted import FOLDS
 from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.executor import Executor
 from tfkd.pipeline.filling import images_in_transfer_set
 from tfkd.pipeline.fitting.halving import Clock
 from tfkd.pipeline.fold_runs import require_no_folds
@@ -77,6 +78,7 @@ def run_or_rescue(
     rescue: bool,
     hours: float | None,
     lock: LockRequest | None = None,
+    executor: Executor | None = None,
 ) -> Outcome:
     """Runs a recipe, with `rescue` as `run_with_rescue` does, otherwise as `tfkd.pipeline.run.run` does.
 
@@ -86,10 +88,11 @@ def run_or_rescue(
     if hours is not None and not rescue:
         raise RequestError("hours is the time for remedies; it needs --rescue.")
     if not rescue:
-        return run(recipe, progress, runs, bundles, until, fresh, lock)
+        return run(recipe, progress, runs, bundles, until, fresh, lock, executor)
     if until not in (None, ORDER[-1]):
         raise RequestError(f"A rescue needs the verdict of the gates, after {until}; leave --until out.")
-    return run_with_rescue(recipe, progress, runs, bundles, HOURS if hours is None else hours, fresh, lock)
+    limit = HOURS if hours is None else hours
+    return run_with_rescue(recipe, progress, runs, bundles, limit, fresh, lock, executor)
 
 
 def run_with_rescue(
@@ -100,6 +103,7 @@ def run_with_rescue(
     hours: float = HOURS,
     fresh: bool = False,
     lock: LockRequest | None = None,
+    executor: Executor | None = None,
 ) -> Outcome:
     """Runs a recipe; where its student misses a gate on accuracy or classes, the first two remedies are trained.
 
@@ -114,6 +118,7 @@ def run_with_rescue(
         hours: that this call may take for remedies; none is begun that is expected to take longer.
         fresh: ignore the results of earlier calls with these settings.
         lock: see `run`; a remedy that changes the teachers is not tried.
+        executor: see `run`.
 
     Raises:
         RequestError, GateError, VerifyError: as `run`.
@@ -121,7 +126,7 @@ def run_with_rescue(
     require_no_folds(recipe, "run --rescue")
     destination = bundles / recipe.name
     require_writable(destination)
-    with begun(recipe, progress, runs, fresh, lock) as context:
+    with begun(recipe, progress, runs, fresh, lock, executor) as context:
         gates = None if fresh else _missed_before(context)
         if gates is None:
             outcome = run_stages(context, ORDER[-1], destination)
@@ -214,7 +219,8 @@ class _Rescue:
         """Trains the student with a remedy, and returns what validation says of it, or why it was not trained."""
         progress = self._context.progress
         try:
-            other = open_run(self._recipe.with_(*proposal.overrides), self._context.folder, progress, keep=True)
+            changed = self._recipe.with_(*proposal.overrides)
+            other = open_run(changed, self._context.folder, progress, self._context.executor, keep=True)
             if reason := self._why_not(other):
                 return _untried(proposal, reason)
             other = replace(other, command="rescue", lock=self._context.lock and self._context.lock.kept)

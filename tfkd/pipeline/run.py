@@ -60,6 +60,7 @@ def run(
     until: str | None = None,
     fresh: bool = False,
     lock: LockRequest | None = None,
+    executor: Executor | None = None,
 ) -> Outcome:
     """Runs a recipe. Finished stages are reused, an interrupted one continues from its last checkpoint.
 
@@ -74,6 +75,7 @@ def run(
         until: name of the last stage to run.
         fresh: ignore the results of earlier calls with these settings.
         lock: the lock file of the user that the teachers are compared with, before their soft labels are computed.
+        executor: trains, compresses and fills the stores; default: this machine.
 
     Raises:
         RequestError: the request was wrong, the teachers are not the locked ones, or another process works in the run's
@@ -84,13 +86,18 @@ def run(
         raise RequestError(f"There is no stage {until!r}.{nearest(until, list(ORDER))}")
     if until in (None, ORDER[-1]):
         require_writable(bundles / recipe.name)
-    with begun(recipe, progress, runs, fresh, lock) as context:
+    with begun(recipe, progress, runs, fresh, lock, executor) as context:
         return run_stages(context, until or ORDER[-1], bundles / recipe.name)
 
 
 @contextlib.contextmanager
 def begun(
-    recipe: Recipe, progress: Progress, runs: Path, fresh: bool = False, lock: LockRequest | None = None
+    recipe: Recipe,
+    progress: Progress,
+    runs: Path,
+    fresh: bool = False,
+    lock: LockRequest | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[RunContext]:
     """Opens and locks the folder of a run for the duration of a with-block; see `run`."""
     check_installed(recipe.export)
@@ -98,7 +105,7 @@ def begun(
     if lock:
         lock.require_usable(folder.teacher_lock)
     with locked(folder.path):
-        context = replace(open_run(recipe, folder, progress, keep=True, fresh=fresh), lock=lock)
+        context = replace(open_run(recipe, folder, progress, executor, keep=True, fresh=fresh), lock=lock)
         write_json(folder.recipe, context.recipe.model_dump(mode="json"))
         if fresh:
             for stage in context.stages.values():

@@ -17,6 +17,7 @@ from tfkd.distill.measures import paired_p_value
 from tfkd.errors import RequestError
 from tfkd.files import write_json
 from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.executor import Executor
 from tfkd.pipeline.fold_runs import require_no_folds
 from tfkd.pipeline.folders import SWEEP, TEST_LOGITS, RunFolder
 from tfkd.pipeline.kept_trainings import KeptTraining, train, trainings_of
@@ -48,7 +49,9 @@ def variations(axes: Sequence[str]) -> dict[str, list[str]]:
     return {" ".join(each for each in own if each not in fixed) or " ".join(own): own for own in combinations}
 
 
-def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("runs")) -> Sweep:
+def sweep(
+    recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("runs"), executor: Executor | None = None
+) -> Sweep:
     """Trains every variation and its control from the same teachers' soft labels.
 
     Writes `sweep.json` to the run's folder. Choose a variation by its validation accuracy; the test accuracies are for
@@ -58,6 +61,7 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
         recipes: the variations by name, with the same name, data and teachers.
         progress: shows progress.
         runs: the folder of the runs' folders.
+        executor: trains and fills the stores; default: this machine.
 
     Raises:
         RequestError: a variation needs other teachers, another data set or another run, or its student cannot be built.
@@ -69,7 +73,7 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
     with locked(folder.path):
         shared = _sharing(_resolved(recipes, folder, progress))
         most = max(shared.values(), key=lambda recipe: recipe.distill.views)
-        context = open_run(most, folder, progress)
+        context = open_run(most, folder, progress, executor)
         _check(context, shared)
         run_stages(context, ASSISTANT_LABELS.name, folder.path)
         planned = {name: trainings_of(context, recipe, SWEEP, name) for name, recipe in shared.items()}

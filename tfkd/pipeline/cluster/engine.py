@@ -1,0 +1,154 @@
+"""The connection to a Ray cluster, and the tasks that run on it."""
+
+import contextlib
+import functools
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfkd.errors import RequestError, cause, counted, enumerated
+from tfkd.pipeline.cluster.head import address_of, require_head
+from tfkd.pipeline.cluster.nodes import Home, Node, home_of, this_node
+from tfkd.pipeline.cluster.performing import perform
+from tfkd.pipeline.cluster.tasks import Finished, Tasks
+from tfkd.progress import Advance, Say
+from tfkd.training.children import Work
+
+_MEMORY = 1_500_000_000  # bytes that TensorFlow and the batches of one piece of work need
+_ANSWER = 60.0  # seconds for the first answer of a node
+_CLOCKS = 60.0  # seconds that clocks may be apart
+
+
+@contextlib.contextmanager
+def connected(cluster: str, folder: Path, say: Say) -> Iterator["Engine"]:
+    """Connects to a cluster for the duration of a with-block.
+
+    Args:
+        cluster: its address, `host:port`, or "auto".
+        folder: folder of the run.
+        say: receives a line about the cluster.
+
+    Raises:
+        RequestError: Ray is not installed, there is no cluster at the address, or a node has other software.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise RequestError(f"--cluster needs Ray ({error}); install tfkd with its extra `cluster`.") from None
+    address = address_of(cluster)
+    require_head(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
+    except Exception as error:
+        raise RequestError(
+            f"Cannot join the Ray cluster at {address}: {cause(error)} Start tfkd on one of its nodes, with the same "
+            "version of Ray and Python."
+        ) from error
+    try:
+        engine = Engine(ray, address, folder)
+        for line in engine.checked():
+            say(line)
+        yield engine
+    finally:
+        ray.shutdown()
+
+
+class Engine:
+    """A connection to a Ray cluster.
+
+    Args:
+        ray: the module.
+        address: address of the head.
+        folder: folder of the run.
+
+    Attributes:
+        has_gpus: whether any node has a GPU.
+        most_cores: number of cores of the largest node.
+        cores: number of cores of all nodes.
+        nodes: number of nodes.
+    """
+
+    def __init__(self, ray: Any, address: str, folder: Path) -> None:
+        self._ray, self._address, self._folder = ray, address, folder
+        self._here = this_node()
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        self._hosts = {node["NodeID"]: str(node["NodeManagerAddress"]) for node in alive}
+        resources = [node["Resources"] for node in alive]
+        self.has_gpus = any(each.get("GPU", 0) for each in resources)
+        self.most_cores = int(max((each.get("CPU", 0) for each in resources), default=0))
+        self.cores = int(sum(each.get("CPU", 0) for each in resources))
+        self.nodes = len(alive)
+
+    @functools.cached_property
+    def _home(self) -> Home:
+        """Written once the folder of the run is locked, because another process may work in it."""
+        return home_of(self._folder)
+
+    def checked(self) -> Iterator[str]:
+        """Compares the software of all nodes with that of this one, and yields lines about the cluster.
+
+        Raises:
+            RequestError: a node has other software, or gives no answer.
+        """
+        if self.most_cores < 1:
+            raise RequestError(f"The cluster at {self._address} offers no processor core; start nodes with --num-cpus.")
+        found = [self._asked(number, host) for number, host in self._hosts.items()]
+        if differing := [line for node in found if (line := self._here.difference(node))]:
+            raise RequestError(
+                f"Nodes have other software than {self._here.name}: {'; '.join(dict.fromkeys(differing))}. Install the "
+                "same on all, from the same checkout and constraints."
+            )
+        yield f"cluster {self._address}: {counted(self.nodes, 'node')}, {counted(self.cores, 'core')}"
+        if others := sorted({node.processor for node in found} - {self._here.processor}):
+            yield f"  other processors, with which the last digits of results can differ: {enumerated(others)}"
+        for node in found:
+            if (apart := abs(node.clock - time.time())) > _CLOCKS:
+                yield f"  the clock of {node.name} is {apart:,.0f} s off; no result depends on it"
+
+    def run(
+        self,
+        works: Sequence[Work],
+        threads: int,
+        advance: Advance,
+        say: Say,
+        finished: Finished = lambda number, result: None,
+    ) -> list[Any]:
+        """Does some work on the cluster, and returns the results in order; see `Tasks.run`.
+
+        Args:
+            works: the work.
+            threads: threads of TensorFlow, and cores that each piece occupies; where the cluster has GPUs, one of these
+                too.
+            advance: called with the number of steps done; with a negative number where steps are done again.
+            say: receives lines of the work.
+            finished: called with the position of a piece in `works` and its result.
+        """
+        remote = self._ray.remote(perform).options(
+            num_returns="streaming",
+            num_cpus=threads,
+            num_gpus=1 if self.has_gpus else 0,
+            memory=_MEMORY,
+            max_retries=0,
+            scheduling_strategy="SPREAD",
+        )
+        start = functools.partial(remote.remote, self._home, self._here)
+        tasks = Tasks(self._ray, self._address, lambda work: start(work, threads), advance, say)
+        return tasks.run(works, finished)
+
+    def _asked(self, number: str, host: str) -> Node:
+        """Asks a node for its software."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        place = NodeAffinitySchedulingStrategy(number, soft=False)
+        task = self._ray.remote(this_node).options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote()
+        try:
+            node: Node = self._ray.get(task, timeout=_ANSWER)
+        except Exception as error:
+            raise RequestError(
+                f"Node {host} of the cluster cannot work for tfkd: {cause(error)} Install the same tfkd there, or take "
+                "the node out."
+            ) from error
+        return node

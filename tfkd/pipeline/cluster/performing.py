@@ -1,0 +1,56 @@
+"""What a node does: work in a child process, whose messages it passes on."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from tfkd.errors import TfkdError, of_the_machine
+from tfkd.pipeline.cluster.nodes import Home, Node, alone_in, this_node
+from tfkd.training.children import RESULT, STEPS, Child, Cores, Work
+
+NODE, ERROR = "node", "error"  # kinds of messages beside those of a child
+_BETWEEN = 0.5  # seconds between messages about steps
+
+Message = tuple[str, Any, float]  # kind, value, processor seconds of the work so far
+
+
+def perform(home: Home, giver: Node, work: Work, threads: int) -> Iterator[Message]:
+    """Does some work on this node, and yields its messages: the name of the node, steps, lines, the result or an error.
+
+    Args:
+        home: what this node must see.
+        giver: the node that gives out the work, whose software this one must have.
+        work: what to do.
+        threads: threads of TensorFlow.
+    """
+    here = this_node()
+    yield NODE, here.name, 0.0
+    try:
+        giver.require_equal(here)
+        home.enter(here.name)
+        with alone_in(work.folder):
+            yield from _messages(Child(work, Cores(threads)))
+    except TfkdError as error:
+        yield ERROR, error, 0.0
+    except Exception as error:
+        failed = of_the_machine(error) or TfkdError(f"{work.title}: {type(error).__name__}: {error}")
+        yield ERROR, type(failed)(f"Node {here.name}: {failed}"), 0.0
+
+
+def _messages(child: Child) -> Iterator[Message]:
+    """Yields the messages of a child, with steps added up."""
+    steps, last = 0, time.monotonic()
+    is_done = False
+    try:
+        while not is_done:
+            kind, value = child.receive()
+            is_done = kind == RESULT
+            steps += value if kind == STEPS else 0
+            if steps and (kind != STEPS or time.monotonic() - last >= _BETWEEN):
+                yield STEPS, steps, child.processor_seconds
+                steps, last = 0, time.monotonic()
+            if kind != STEPS:
+                yield kind, value, child.processor_seconds
+    finally:
+        if not is_done:
+            child.stop()
