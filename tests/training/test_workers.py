@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tfkd.training.workers import _meaning
+from tfkd.training.children import _meaning
 
 UNGUARDED = """
 from pathlib import Path

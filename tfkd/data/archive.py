@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,9 @@ class Archive:
     stream: FileIO
     unreadable: Mapping[int, str]
     notes: tuple[str, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_archive, (Path(self.stream.name),)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -134,8 +134,12 @@ class Engine:
             max_retries=0,
             scheduling_strategy="SPREAD",
         )
-        start = functools.partial(remote.remote, self._home, self._here)
-        tasks = Tasks(self._ray, self._address, lambda work: start(work, threads), advance, say)
+        home = self._home
+
+        def start(work: Work) -> Any:
+            return remote.remote(home, self._here, [self._ray.put(work)], threads)
+
+        tasks = Tasks(self._ray, self._address, start, advance, say)
         return tasks.run(works, finished)
 
     def _asked(self, number: str, host: str) -> Node:

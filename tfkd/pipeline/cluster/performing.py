@@ -14,26 +14,29 @@ _BETWEEN = 0.5  # seconds between messages about steps
 Message = tuple[str, Any, float]  # kind, value, processor seconds of the work so far
 
 
-def perform(home: Home, giver: Node, work: Work, threads: int) -> Iterator[Message]:
+def perform(home: Home, giver: Node, boxed: list[Any], threads: int) -> Iterator[Message]:
     """Does some work on this node, and yields its messages: the name of the node, steps, lines, the result or an error.
 
     Args:
         home: what this node must see.
         giver: the node that gives out the work, whose software this one must have.
-        work: what to do.
+        boxed: a reference to the `Work`, in a list: Ray would fetch it before relative paths are those of its giver.
         threads: threads of TensorFlow.
     """
+    import ray
+
     here = this_node()
     yield NODE, here.name, 0.0
     try:
         giver.require_equal(here)
         home.enter(here.name)
+        work: Work = ray.get(boxed[0])
         with alone_in(work.folder):
             yield from _messages(Child(work, Cores(threads)))
     except TfkdError as error:
         yield ERROR, error, 0.0
     except Exception as error:
-        failed = of_the_machine(error) or TfkdError(f"{work.title}: {type(error).__name__}: {error}")
+        failed = of_the_machine(error) or TfkdError(f"{type(error).__name__}: {error}")
         yield ERROR, type(failed)(f"Node {here.name}: {failed}"), 0.0
 
 
