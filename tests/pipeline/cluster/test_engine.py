@@ -14,7 +14,6 @@ import pytest
 from tests.pipeline.cluster import works
 from tests.pipeline.cluster.works import work
 from tfkd.errors import MachineError, RequestError, TfkdError
-from tfkd.pipeline.cluster import engine as engines
 from tfkd.pipeline.cluster import nodes
 from tfkd.pipeline.cluster.engine import Engine, connected
 
@@ -31,9 +30,9 @@ class Heard:
         """Counts steps."""
         self.steps += steps
 
-    def run(self, engine: Engine, *tasks: Any, threads: int = 1) -> list[Any]:
+    def run(self, engine: Engine, *tasks: Any) -> list[Any]:
         """Does some work."""
-        return engine.run(tasks, threads, self.advance, self.lines.append, self.finished.__setitem__)
+        return engine.run(tasks, 1, self.advance, self.lines.append, self.finished.__setitem__)
 
 
 @pytest.fixture
@@ -106,20 +105,21 @@ def test_the_work_of_a_lost_node_is_done_elsewhere(cluster: Any, engine: Engine,
         for task in tasks:
             _wait_for(task.folder, 1)
         cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+        _wait_for(tmp_path, 3, "w*/pid-*")
         for task in tasks:
             (task.folder / "go").touch()
 
     thread = threading.Thread(target=lose_a_node)
     thread.start()
     heard = Heard()
-    assert heard.run(engine, *tasks, threads=2) == ["went", "went"]
+    assert heard.run(engine, *tasks) == ["went", "went"]
     thread.join()
     assert len(heard.lines) == 1 and "was lost; done again from its checkpoint" in heard.lines[0]
 
 
-def _wait_for(folder: Path, processes: int) -> None:
+def _wait_for(folder: Path, processes: int, names: str = "pid-*") -> None:
     for _ in range(900):
-        if len(list(folder.glob("pid-*"))) >= processes:
+        if len(list(folder.glob(names))) >= processes:
             return
         time.sleep(0.1)
     raise TimeoutError(f"nothing works in {folder}")
@@ -137,9 +137,7 @@ def _ends(process: int) -> bool:
 
 
 def test_nodes_with_other_code_are_refused(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = nodes.this_node()
-    changed = nodes.Node(here.name, {**here.software, "tfkd's code": "another"}, here.processor, here.clock)
-    monkeypatch.setattr(engines, "this_node", lambda: changed)
+    monkeypatch.setattr(nodes, "code_digest", lambda: "another")  # of this process alone
     expected = "Nodes have other software than .* has tfkd's code .* instead of another"
     with pytest.raises(TfkdError, match=expected), connected(cluster.address, tmp_path, lambda line: None):
         pytest.fail("a node with other code was taken")
