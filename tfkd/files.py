@@ -388,6 +388,22 @@ def write_sealed(path: Path, value: Any) -> None:
     write_json(path, {"sha256": _seal(plain), "value": plain})
 
 
+def agreed(path: Path, value: Any) -> Any:
+    """Writes a value as `write_sealed` does unless another process was first, and returns the value of the first.
+
+    Any number of processes, also on other machines that share the folder, get the same value.
+    """
+    with cannot_write(path), scratch(path) as place:
+        write_sealed(place / path.name, value)
+        while (found := read_sealed(path)) is None:
+            try:
+                os.link(place / path.name, path)  # in one step, and only where there is no file
+            except FileExistsError:
+                if read_sealed(path) is None:  # damaged
+                    path.unlink(missing_ok=True)
+    return found
+
+
 def read_sealed(path: Path) -> Any:
     """Returns the value of `write_sealed`, or None if the file is missing, damaged or of another kind."""
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkd import import_path
-from tfkd.commands import bench, diff, drift, fit
+from tfkd.commands import bench, diff, drift, fit, store, sweep
 from tfkd.commands.recipes import (
     OF_ANY_RECIPE,
     Cluster,
@@ -215,34 +215,6 @@ def _show_causes(place: Path, overrides: list[str], runs: Path) -> None:
 
 
 @app.command()
-def sweep(
-    recipe: RecipeFile,
-    settings: Annotated[
-        list[str], typer.Argument(metavar="key=value,value ...", help="fields to vary, e.g. distill.views=2,4,8")
-    ],
-    smoke: Smoke = False,
-    cluster: Cluster = None,
-    runs: Runs = Path("runs"),
-) -> None:
-    """Train several students from one soft-label store and compare them with their control."""
-    from tfkd.files import write_text
-    from tfkd.pipeline import sweep as sweeps
-    from tfkd.pipeline.cluster import executor_on
-    from tfkd.pipeline.folders import RunFolder
-    from tfkd.progress import for_output
-    from tfkd.report import trials
-
-    parsed = {name: read_recipe(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
-    run, progress = RunFolder(runs / next(iter(parsed.values())).name), for_output()
-    with executor_on(cluster, run.path, progress) as executor:
-        found = sweeps.sweep(parsed, progress, runs, executor)
-    folder = run.sweep
-    write_text(folder / "sweep.svg", trials.plot(found))
-    show(trials.table(found))
-    say(f"The plot is in {folder}/sweep.svg, the numbers are in {folder}/sweep.json")
-
-
-@app.command()
 def compare(
     recipe: RecipeFile,
     overrides: Overrides = None,
@@ -430,6 +402,8 @@ app.command(name="diff")(diff.diff)
 app.command(name="drift")(drift.drift)
 app.command(name="bench")(bench.bench)
 app.command(name="fit")(fit.fit)
+app.command(name="store")(store.store)
+app.command(name="sweep")(sweep.sweep)
 
 
 SCHEMAS = {

@@ -1,24 +1,30 @@
 """Soft-label stores: fills them with the predictions for every view of the transfer set, and opens them."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfkd.data import Dataset
 from tfkd.data.domains import membership
 from tfkd.data.folds import folds_of_transfer_set
+from tfkd.pipeline.spending import add_accounts
 from tfkd.pipeline.stage import Stage
+from tfkd.pipeline.stage_files import SPENT
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.store.layout import LOGITS, Layout, TeacherOutputs
 from tfkd.teachers import KINDS, PreparedTeacher, StoreSource, ViewSet
 from tfkd.teachers.base import batches_of
 from tfkd.training.job import Store
+
+if TYPE_CHECKING:
+    from tfkd.store.soft_labels import Part
 
 BLOCK = 1024  # images whose predictions are in memory at a time
 Predictor = Callable[[Any, int], Iterable[TeacherOutputs]]
@@ -64,36 +70,55 @@ class StoreJob:
     by_fold: Mapping[int, PreparedTeacher] = field(default_factory=dict)
 
 
-def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
-    """Fills a store, or continues to fill it.
+def fill(job: StoreJob, data: Dataset, progress: Progress, part: "Part | None" = None) -> StoreResult:
+    """Fills a store, or a part of one, or continues to fill it.
 
     Args:
         job: what to fill.
         data: the images of the recipe.
         progress: shows progress.
+        part: the part to fill; None: all.
 
     Raises:
         RequestError: the network predicts another number of classes, NaN or infinity, or an image is missing.
     """
-    from tfkd.data.renderings import rendered
     from tfkd.store import soft_labels
-    from tfkd.training import student
 
     start = time.perf_counter()
+    members = membership_in_transfer_set(data, job.network.domain)
+    with _opened(job, data, progress) as (source, layout):
+        header = store_header(job.fingerprint, layout, job.views, data)
+        count = soft_labels.rows(header, part)
+        with progress.task("teacher predictions", count, "views") as advance:
+            predict = source.predict if members.all() else within_domain(source.predict, members, layout.classes)
+            soft_labels.write_soft_labels(job.folder, header, predict, advance, part)
+    if part is None:
+        parts = job.folder / soft_labels.PARTS
+        add_accounts(job.folder, sorted(path.parent for path in parts.glob(f"*/{SPENT}")))
+        shutil.rmtree(parts, ignore_errors=True)
+    return StoreResult(count, time.perf_counter() - start, layout, dict(source.inference))
+
+
+def header_of(job: StoreJob, data: Dataset, progress: Progress) -> dict[str, Any]:
+    """Returns the header of a store, after the decisions about its predictions are made and stored in its folder."""
+    with _opened(job, data, progress) as (_, layout):
+        return store_header(job.fingerprint, layout, job.views, data)
+
+
+@contextlib.contextmanager
+def _opened(job: StoreJob, data: Dataset, progress: Progress) -> Iterator[tuple[StoreSource, Layout]]:
+    """Opens the network of a store, and says how it predicts."""
+    from tfkd.data.renderings import rendered
+    from tfkd.training import student
+
     recipe = job.recipe
     images = student.transfer_set(rendered(job.rendering, data))
     members = membership_in_transfer_set(data, job.network.domain)
     taps = tuple(recipe.distill.teacher_taps)
     views = ViewSet(images, recipe.teacher_views, recipe.seed, job.views, taps, job.folder, members)
     with _source(job, views, data) as source:
-        layout = Layout.for_classes(len(data.classes), dict(source.shapes))
         progress.say(f"  inference: {source.described}")
-        count = len(images) * job.views
-        with progress.task("teacher predictions", count, "views") as advance:
-            header = _header(job.fingerprint, layout, job.views, data)
-            predict = source.predict if members.all() else within_domain(source.predict, members, layout.classes)
-            soft_labels.write_soft_labels(job.folder, header, predict, advance)
-    return StoreResult(count, time.perf_counter() - start, layout, dict(source.inference))
+        yield source, Layout.for_classes(len(data.classes), dict(source.shapes))
 
 
 @contextlib.contextmanager
@@ -174,7 +199,7 @@ def store_of(
         domain: pattern of the images that it knows; None: all.
     """
     members = None if domain is None else np.packbits(membership_in_transfer_set(data, domain)).tobytes()
-    return Store(stage.folder, _header(stage.base, layout, views, data), weight, members)
+    return Store(stage.folder, store_header(stage.base, layout, views, data), weight, members)
 
 
 def images_in_transfer_set(data: Dataset) -> int:
@@ -182,7 +207,8 @@ def images_in_transfer_set(data: Dataset) -> int:
     return len(data.train) + len(data.unlabelled or ())
 
 
-def _header(fingerprint: str, layout: Layout, views: int, data: Dataset) -> dict[str, Any]:
+def store_header(fingerprint: str, layout: Layout, views: int, data: Dataset) -> dict[str, Any]:
+    """Returns the header of a store; see `tfkd.store.soft_labels`."""
     return {
         "fingerprint": fingerprint,
         "images": images_in_transfer_set(data),

@@ -83,6 +83,16 @@ def spent_in_this_call(folder: Path) -> Spending | None:
     return Spending(**found) if found else None
 
 
+def add_accounts(folder: Path, others: Iterable[Path]) -> None:
+    """Adds the accounts in other folders, of parts of its work, to the account in the folder of a stage."""
+    account = read_sealed(folder / SPENT) or {"complete": False, "calls": {}}
+    for other in others:
+        part = read_sealed(other / SPENT) or {"complete": False, "calls": {}}
+        account["complete"] &= part["complete"]
+        account["calls"].update(part["calls"])
+    write_sealed(folder / SPENT, account)
+
+
 class Meter:
     """Measures the work on stages that run side by side; see `metered`.
 

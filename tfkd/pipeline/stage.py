@@ -242,8 +242,12 @@ def run_together(
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, shared: bool = False) -> Iterator[None]:
     """Locks the folder of a run for the duration of a with-block.
+
+    Args:
+        folder: the folder.
+        shared: other processes may hold a shared lock at the same time, but no other one.
 
     Raises:
         RequestError: another process holds it, or it cannot be written.
@@ -256,7 +260,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise RequestError(f"Cannot write {folder}: {error.strerror}. Choose another folder with --runs.") from None
     with stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
             stream.seek(0)
             raise RequestError(
@@ -264,7 +268,7 @@ def locked(folder: Path) -> Iterator[None]:
                 "wait for it to end, or choose another folder with --runs."
             ) from None
         stream.truncate(0)
-        stream.write(str(os.getpid()))
+        stream.write("" if shared else str(os.getpid()))
         stream.flush()
         begin_call()
         yield

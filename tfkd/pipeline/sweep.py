@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from tfkd.distill.measures import paired_p_value
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, enumerated
 from tfkd.files import write_json
+from tfkd.pipeline.cluster.nodes import WORKING, alone_with
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.executor import Executor
 from tfkd.pipeline.fold_runs import require_no_folds
@@ -26,9 +27,11 @@ from tfkd.pipeline.run import open_run, run_stages
 from tfkd.pipeline.stage import locked
 from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
 from tfkd.pipeline.stages.data import open_data
+from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.teacher import ensemble_accuracy
 from tfkd.progress import Progress
 from tfkd.recipe import AnyLoss, Recipe, Student
+from tfkd.recipe.names import kind_of
 from tfkd.recipe.of_kind import with_kind_defaults
 from tfkd.training.balance import require_known_classes
 from tfkd.training.job import StudentResult, TrainingKind
@@ -66,23 +69,88 @@ def sweep(
     Raises:
         RequestError: a variation needs other teachers, another data set or another run, or its student cannot be built.
     """
-    for recipe in recipes.values():
-        require_no_folds(recipe, "sweep")
-    recipes = {name: with_kind_defaults(recipe) for name, recipe in recipes.items()}
-    folder = RunFolder(runs / next(iter(recipes.values())).name)
+    folder = _folder(recipes, runs)
     with locked(folder.path):
-        shared = _sharing(_resolved(recipes, folder, progress))
-        most = max(shared.values(), key=lambda recipe: recipe.distill.views)
-        context = open_run(most, folder, progress, executor)
-        _check(context, shared)
+        context, shared = _open(recipes, folder, progress, executor)
         run_stages(context, ASSISTANT_LABELS.name, folder.path)
         planned = {name: trainings_of(context, recipe, SWEEP, name) for name, recipe in shared.items()}
-        train(context, [training for trainings in planned.values() for training in trainings], SWEEP)
+        train(context, _once(planned), SWEEP)
         labels = context.data.test.labels
         trials = [_trial(name, trainings, labels) for name, trainings in planned.items()]
         found = Sweep(ensemble_accuracy(context), trials)
         write_json(folder.sweep / "sweep.json", asdict(found))
     return found
+
+
+def number_of_trainings(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("runs")) -> int:
+    """Fills the stores of a sweep, as `sweep` does, and returns the number of its trainings, for `train_one`."""
+    folder = _folder(recipes, runs)
+    with locked(folder.path):
+        context, shared = _open(recipes, folder, progress, None)
+        run_stages(context, ASSISTANT_LABELS.name, folder.path)
+        return len(_once({name: trainings_of(context, recipe, SWEEP, name) for name, recipe in shared.items()}))
+
+
+def train_one(
+    recipes: Mapping[str, Recipe], progress: Progress, number: int, of: int, runs: Path = Path("runs")
+) -> None:
+    """Runs one training of a sweep, unless it is finished. Several processes may run others at the same time.
+
+    Args:
+        recipes: as of `sweep`.
+        progress: shows progress.
+        number: of the training, from 1.
+        of: number of all trainings, which determines the threads per training, as in `sweep`.
+        runs: the folder of the runs' folders.
+
+    Raises:
+        RequestError: the stores are not filled, the sweep has another number of trainings, or another command works in
+            the run's folder.
+    """
+    folder = _folder(recipes, runs)
+    with locked(folder.path, shared=True):
+        context, shared = _open(recipes, folder, progress, None)
+        if unfinished := [name for name, stage in context.stages.items() if _is_store(name) and not stage.result()]:
+            raise RequestError(
+                f"{enumerated(unfinished)} not finished in {folder.path}; run the sweep with --list first."
+            )
+        trainings = _once({name: trainings_of(context, recipe, SWEEP, name) for name, recipe in shared.items()})
+        if not 1 <= number <= len(trainings) == of:
+            raise RequestError(
+                f"The sweep has {len(trainings)} trainings, and no training {number}/{of}; run it with --list again."
+            )
+        training = trainings[number - 1]
+        folder_of = training.stage.folder
+        with alone_with(folder_of.with_name(f".{folder_of.name}{WORKING}")):
+            train(context, [training], SWEEP, total=of)
+
+
+def _folder(recipes: Mapping[str, Recipe], runs: Path) -> RunFolder:
+    for recipe in recipes.values():
+        require_no_folds(recipe, "sweep")
+    return RunFolder(runs / next(iter(recipes.values())).name)
+
+
+def _open(
+    recipes: Mapping[str, Recipe], folder: RunFolder, progress: Progress, executor: Executor | None
+) -> tuple[RunContext, dict[str, Recipe]]:
+    """Returns the run whose stores all variations share, and the variations with its choices."""
+    recipes = {name: with_kind_defaults(recipe) for name, recipe in recipes.items()}
+    shared = _sharing(_resolved(recipes, folder, progress))
+    most = max(shared.values(), key=lambda recipe: recipe.distill.views)
+    context = open_run(most, folder, progress, executor)
+    _check(context, shared)
+    return context, shared
+
+
+def _is_store(stage: str) -> bool:
+    return kind_of(stage) in (SOFT_LABELS.name, ASSISTANT_LABELS.name)
+
+
+def _once(planned: Mapping[str, list[KeptTraining]]) -> list[KeptTraining]:
+    """Returns the trainings of all variations; one that several share, such as a control, is there once."""
+    every = [training for trainings in planned.values() for training in trainings]
+    return list({training.stage.folder: training for training in every}.values())
 
 
 def _values(axis: str) -> list[str]:

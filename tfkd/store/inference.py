@@ -17,7 +17,7 @@ from tfkd.data.dataset import Split
 from tfkd.distill.predict import specs
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
-from tfkd.files import fingerprint, read_sealed, write_sealed
+from tfkd.files import agreed, fingerprint, read_sealed, write_sealed
 from tfkd.inputs import kind_of
 from tfkd.kernels.constants import constant_weights
 from tfkd.kernels.keras_private import call_behind, maker
@@ -149,7 +149,7 @@ def view_predictor(
             inference = Inference(BATCH, "float32", {}, None)
         else:
             inference = _remembered(model, lambda: _fastest(model, run, view_batches, probe))
-        write_sealed(path, asdict(inference))
+        inference = Inference(**agreed(path, asdict(inference)))
     return ViewPredictor(
         run if inference.dtype == "float32" else _runner(in_bfloat16(model), taps), view_batches, inference
     )

@@ -10,6 +10,7 @@ and a file that is truncated under a map kills the process, where a read can rep
 """
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -19,15 +20,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError, nearest, some
 from tfkd.files import described, fingerprint, is_as_described, replacing, sha256, write_json
 from tfkd.store.layout import LOGITS, Layout, TeacherOutputs
 
 SCHEMA = "tfkd-soft-labels-2"
 HEADER = "header.json"
 SHARDS = "shards.json"
+PART_LISTS = "shards-*-of-*.json"
+PARTS = ".parts"  # folder for what belongs to parts, until they are joined
 _SEAL = "seal"  # field of the header: a hash of the other fields
-_OWNER = "of"  # field of the list of shards: a hash of the header without the number of views
+_ALIGNED = 1024  # rows; batches of teachers are divisors of it
+OWNER = "of"  # field of the list of shards: a hash of the header without the number of views
 
 
 class SoftLabels:
@@ -116,14 +120,14 @@ class SoftLabels:
         for shard in self._shards():
             self._check_content(shard)
 
-    def _shards(self) -> Iterator["_Shard"]:
+    def _shards(self) -> Iterator["Shard"]:
         for view in range(self.views):
-            yield from _shards(self.layout, self.images, view)
+            yield from shards_of(self.layout, self.images, view)
 
     def _open(self, view: int, numbers: Any) -> "_Opened":
         """Returns a view's files, with the numbered shards open. Only the view that was read last stays open."""
         with self._opening:
-            shards = _shards(self.layout, self.images, view)
+            shards = shards_of(self.layout, self.images, view)
             if self._opened.view != view:
                 self._opened = _Opened(view, len(shards))
             opened = self._opened
@@ -136,7 +140,7 @@ class SoftLabels:
                 opened.begins[number] = self._begins[shard.name]
             return opened
 
-    def _check_size(self, shard: "_Shard") -> None:
+    def _check_size(self, shard: "Shard") -> None:
         if shard.name not in self._listed:
             raise RequestError(
                 f"Soft-label store {self.folder} is unfinished: {shard.name} is missing. Run the recipe again."
@@ -149,7 +153,7 @@ class SoftLabels:
         if path.stat().st_size != self._listed[shard.name].get("bytes"):
             raise self._damaged(shard.name, "has the wrong size")
 
-    def _check_content(self, shard: "_Shard") -> int:
+    def _check_content(self, shard: "Shard") -> int:
         """Compares a shard with its checksum and returns the offset of its rows."""
         path = self.folder / shard.name
         with self._file_errors(shard.name):
@@ -205,11 +209,30 @@ class _Opened:
             os.close(descriptor)
 
 
+class Part(NamedTuple):
+    """A part of a store, which another process or machine may fill at the same time as others: number 1, 2, … of `of`.
+
+    Its shards are listed in a file of its own; `join` joins the parts.
+    """
+
+    number: int
+    of: int
+
+    @property
+    def listed_in(self) -> str:
+        """Name of the list of its finished shards."""
+        return f"shards-{self.number:04d}-of-{self.of:04d}.json"
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
 def write_soft_labels(
     folder: Path,
     header: dict[str, Any],
     predict: Callable[[Any, int], Iterable[TeacherOutputs]],
     progress: Callable[[int], None],
+    part: Part | None = None,
 ) -> None:
     """Fills a store, or extends it to more views, keeping the shards that earlier calls finished.
 
@@ -220,17 +243,22 @@ def write_soft_labels(
         predict: maps (example numbers int64 [n], view number) to batches of predictions in order, in the form of
             `Layout.encode`.
         progress: called with the number of views that were predicted or found in the store.
+        part: the part to fill; None: all.
 
     Raises:
         RequestError: the store has another header, the teacher's predictions do not fit the layout or are NaN or
             infinite, or the folder cannot be written.
     """
-    listed = _claim(folder, header)
+    before = {**_claim(folder, header), **finished_in_parts(folder, header)}
     layout = Layout.described_by(header["layout"])
-    for view in range(header["views"]):
+    listed = before if part is None else _begun(folder, header, part)
+    own = folder / (part.listed_in if part else SHARDS)
+    for view, shards in shards_by_view(header, part).items():
         due = []
-        for shard in _shards(layout, header["images"], view):
-            if is_as_described(folder / shard.name, listed.get(shard.name)):
+        for shard in shards:
+            found = listed.get(shard.name) or before.get(shard.name)
+            if is_as_described(folder / shard.name, found):
+                listed[shard.name] = found
                 progress(shard.rows)
             else:
                 due.append(shard)
@@ -238,10 +266,54 @@ def write_soft_labels(
             batches = _records(folder, layout, predict, run, view, progress)
             for shard, records in zip(run, _cut(batches, run, layout.dtype), strict=True):
                 listed[shard.name] = _save(folder / shard.name, records)
-                write_json(folder / SHARDS, listed)
+                write_json(own, listed)
+    if part:
+        write_json(own, listed)
+    elif any(folder.glob(PART_LISTS)):
+        join(folder, header)
 
 
-class _Shard(NamedTuple):
+def join(folder: Path, header: dict[str, Any]) -> None:
+    """Checks every shard of a store and lists them as one process would have; the lists of the parts are removed.
+
+    Args:
+        folder: the store's folder.
+        header: as of `write_soft_labels`.
+
+    Raises:
+        RequestError: shards are missing or damaged.
+    """
+    lists = [finished_in_parts(folder, header), _begun(folder, header, None)]
+    found, missing = {OWNER: owner(header)}, []
+    for name in (shard.name for shards in shards_by_view(header).values() for shard in shards):
+        described = next((each[name] for each in lists if is_as_described(folder / name, each.get(name))), None)
+        if described:
+            found[name] = described
+        else:
+            missing.append(name)
+    if missing:
+        raise RequestError(
+            f"Soft-label store {folder} is not complete: {some(missing, ', ')} missing or damaged. Run the commands of "
+            "all parts again, which keep what is finished, and then join."
+        )
+    write_json(folder / SHARDS, found)
+    for path in folder.glob(PART_LISTS):
+        path.unlink()
+
+
+def finished_in_parts(folder: Path, header: dict[str, Any]) -> dict[str, Any]:
+    """Returns the shards that the parts of this store have listed, of any division into parts."""
+    lists = [read_object(path) or {} for path in sorted(folder.glob(PART_LISTS))]
+    return {name: found for each in lists if each.get(OWNER) == owner(header) for name, found in each.items()}
+
+
+def _begun(folder: Path, header: dict[str, Any], part: Part | None) -> dict[str, Any]:
+    """Returns the shards that earlier calls listed for a part of this store, or for all of it."""
+    listed = read_object(folder / (part.listed_in if part else SHARDS)) or {}
+    return listed if listed.get(OWNER) == owner(header) else {OWNER: owner(header)}
+
+
+class Shard(NamedTuple):
     """The predictions of the examples first … first + rows − 1, in one view."""
 
     name: str
@@ -249,17 +321,55 @@ class _Shard(NamedTuple):
     rows: int
 
 
-def _shards(layout: Layout, images: int, view: int) -> list[_Shard]:
+def shards_of(layout: Layout, images: int, view: int) -> list[Shard]:
+    """Returns the shards of one view, in order."""
     most = layout.rows_per_shard
     return [
-        _Shard(f"view-{view:03d}-{number:05d}.npy", first, min(most, images - first))
+        Shard(f"view-{view:03d}-{number:05d}.npy", first, min(most, images - first))
         for number, first in enumerate(range(0, images, most))
     ]
 
 
-def _runs(shards: list[_Shard]) -> list[list[_Shard]]:
+def shards_by_view(header: Mapping[str, Any], part: Part | None = None) -> dict[int, list[Shard]]:
+    """Returns the shards of a store, or of one of its parts, by view.
+
+    A part begins and ends where a batch of a teacher does, so that it predicts as one process would.
+    """
+    blocks = _blocks(header)
+    begin, end = (0, len(blocks))
+    if part:
+        begin, end = ((number * len(blocks)) // part.of for number in (part.number - 1, part.number))
+    found: dict[int, list[Shard]] = {}
+    for view, shards in blocks[begin:end]:
+        found.setdefault(view, []).extend(shards)
+    return found
+
+
+def rows(header: Mapping[str, Any], part: Part | None = None) -> int:
+    """Returns the number of predictions in a store, or in one of its parts."""
+    return sum(shard.rows for shards in shards_by_view(header, part).values() for shard in shards)
+
+
+def most_parts(header: Mapping[str, Any]) -> int:
+    """Returns the largest number of parts of a store of which none is empty."""
+    return len(_blocks(header))
+
+
+def _blocks(header: Mapping[str, Any]) -> list[tuple[int, list[Shard]]]:
+    """Returns the smallest runs of shards that a part can have, each with its view, in order."""
+    layout = Layout.described_by(header["layout"])
+    together = max(1, _ALIGNED // layout.rows_per_shard)
+    return [
+        (view, shards[first : first + together])
+        for view in range(header["views"])
+        for shards in [shards_of(layout, header["images"], view)]
+        for first in range(0, len(shards), together)
+    ]
+
+
+def _runs(shards: list[Shard]) -> list[list[Shard]]:
     """Groups consecutive shards, so that the teacher predicts all of them at once."""
-    runs: list[list[_Shard]] = []
+    runs: list[list[Shard]] = []
     for shard in shards:
         if runs and runs[-1][-1].first + runs[-1][-1].rows == shard.first:
             runs[-1].append(shard)
@@ -272,7 +382,7 @@ def _records(
     folder: Path,
     layout: Layout,
     predict: Callable[[Any, int], Iterable[TeacherOutputs]],
-    run: list[_Shard],
+    run: list[Shard],
     view: int,
     progress: Callable[[int], None],
 ) -> Iterator[Any]:
@@ -296,7 +406,7 @@ def _records(
         )
 
 
-def _cut(batches: Iterator[Any], run: list[_Shard], dtype: np.dtype[np.void]) -> Iterator[Any]:
+def _cut(batches: Iterator[Any], run: list[Shard], dtype: np.dtype[np.void]) -> Iterator[Any]:
     """Yields the rows of batches, regrouped by shard."""
     rest = np.empty(0, dtype)
     for shard in run:
@@ -314,9 +424,14 @@ def _cut(batches: Iterator[Any], run: list[_Shard], dtype: np.dtype[np.void]) ->
 
 
 def _save(path: Path, records: Any) -> dict[str, Any]:
-    with replacing(path) as partial, partial.open("wb") as stream:
-        np.save(stream, records, allow_pickle=False)
-    return described(path)
+    with replacing(path) as partial:
+        with partial.open("wb") as stream:
+            np.save(stream, records, allow_pickle=False)
+        try:
+            np.load(partial, mmap_mode="r", allow_pickle=False)
+        except ValueError:  # numpy does not notice a disk that fills at the end of an array
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+        return described(partial)
 
 
 def _claim(folder: Path, header: dict[str, Any]) -> dict[str, Any]:
@@ -326,16 +441,16 @@ def _claim(folder: Path, header: dict[str, Any]) -> dict[str, Any]:
         The shards that earlier calls finished; none if the list is damaged, or if the header is damaged and the list
         does not belong to this store.
     """
-    stored, listed = _read_object(folder / HEADER), _read_object(folder / SHARDS) or {}
+    stored, listed = read_object(folder / HEADER), read_object(folder / SHARDS) or {}
     views = header["views"]
     if stored is not None and _is_sealed(stored):
         _compare(folder, stored, header)
         views = max(views, stored.get("views", 0))
-    elif (folder / HEADER).exists() and listed.get(_OWNER) != _owner(header):
+    elif (folder / HEADER).exists() and listed.get(OWNER) != owner(header):
         listed = {}
     whole = {"schema": SCHEMA, **header, "views": views}
     write_json(folder / HEADER, {**whole, _SEAL: fingerprint(whole)})
-    return {**listed, _OWNER: _owner(header)}
+    return {**listed, OWNER: owner(header)}
 
 
 def _is_sealed(header: dict[str, Any]) -> bool:
@@ -344,7 +459,7 @@ def _is_sealed(header: dict[str, Any]) -> bool:
     return header.get(_SEAL, fingerprint(content)) == fingerprint(content)
 
 
-def _owner(header: dict[str, Any]) -> str:
+def owner(header: dict[str, Any]) -> str:
     return fingerprint({key: value for key, value in header.items() if key != "views"})
 
 
@@ -363,7 +478,7 @@ def _listed(folder: Path) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    value = _read_object(path)
+    value = read_object(path)
     if value is None or (path.name == HEADER and not _is_sealed(value)):
         raise RequestError(
             f"Soft-label store {path.parent} has no readable {path.name}; run the recipe again, which recreates it."
@@ -371,7 +486,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read_object(path: Path) -> dict[str, Any] | None:
+def read_object(path: Path) -> dict[str, Any] | None:
     """Returns a JSON object from a file, or None if the file is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

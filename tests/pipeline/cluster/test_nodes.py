@@ -11,7 +11,7 @@ import pytest
 from tfkd import import_path
 from tfkd.errors import RequestError
 from tfkd.pipeline.cluster import nodes
-from tfkd.pipeline.cluster.nodes import TOKEN, Home, alone_in, code_digest, home_of, this_node
+from tfkd.pipeline.cluster.nodes import TOKEN, WORKING, Home, alone_with, code_digest, home_of, this_node
 
 
 def test_a_node_with_the_same_software_is_taken() -> None:
@@ -69,17 +69,17 @@ def test_a_folder_is_kept_from_a_second_process_until_the_first_has_ended(
 ) -> None:
     monkeypatch.setattr(nodes, "_WAIT", 0.3)
     monkeypatch.setattr(nodes, "_BETWEEN", 0.05)
-    with alone_in(tmp_path / "work"):
-        held = os.open(tmp_path / "work/.working", os.O_RDONLY)
+    with alone_with(tmp_path / "work" / WORKING):
+        held = os.open(tmp_path / "work" / WORKING, os.O_RDONLY)
     assert not list((tmp_path / "work").iterdir())
     os.close(held)
-    held = os.open(tmp_path / "work/.working", os.O_CREAT | os.O_RDWR)
+    held = os.open(tmp_path / "work" / WORKING, os.O_CREAT | os.O_RDWR)
     fcntl.flock(held, fcntl.LOCK_EX)
     with (
-        pytest.raises(RequestError, match=r"Another process still works in .*/work. End it"),
-        alone_in(tmp_path / "work"),
+        pytest.raises(RequestError, match=r"Another process holds .*/work/\.working and does this work. End it"),
+        alone_with(tmp_path / "work" / WORKING),
     ):
         pytest.fail("two processes work there")
     os.close(held)
-    with alone_in(tmp_path / "work"):
+    with alone_with(tmp_path / "work" / WORKING):
         pass

@@ -17,6 +17,7 @@ from tfkd import files, import_path, machine
 from tfkd.errors import RequestError
 
 TOKEN = ".cluster"  # in the folder of a run
+WORKING = ".working"  # lock file of work, in its folder
 _WAIT = 180.0  # seconds for the end of lost work in the same folder
 _BETWEEN = 0.5
 
@@ -125,24 +126,28 @@ def home_of(folder: Path) -> Home:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keeps a folder for this process for the duration of a with-block.
+def alone_with(lock: Path) -> Iterator[None]:
+    """Keeps other processes from the same work for the duration of a with-block.
 
-    A node that was thought to be lost may still work there for a while, until it notices.
+    A node that was thought to be lost may still do it for a while, until it notices.
+
+    Args:
+        lock: a file, which is there while the work lasts.
 
     Raises:
-        RequestError: another process still works there after three minutes.
+        RequestError: another process still does it after three minutes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".working"
-    with path.open("w") as stream:
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as stream:
         end = time.monotonic() + _WAIT
         while not _is_locked(stream.fileno()):
             if time.monotonic() > end:
-                raise RequestError(f"Another process still works in {folder}. End it, and run the same command again.")
+                raise RequestError(
+                    f"Another process holds {lock} and does this work. End it, and run the command again."
+                )
             time.sleep(_BETWEEN)
         yield
-        path.unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
 
 
 def _is_locked(descriptor: int) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfkd.errors import TfkdError, of_the_machine
-from tfkd.pipeline.cluster.nodes import Home, Node, alone_in, this_node
+from tfkd.pipeline.cluster.nodes import WORKING, Home, Node, alone_with, this_node
 from tfkd.training.children import RESULT, STEPS, Child, Cores, Work
 
 NODE, ERROR = "node", "error"  # kinds of messages beside those of a child
@@ -31,7 +31,7 @@ def perform(home: Home, giver: Node, boxed: list[Any], threads: int) -> Iterator
         giver.require_equal(here)
         home.enter(here.name)
         work: Work = ray.get(boxed[0])
-        with alone_in(work.folder):
+        with alone_with(work.folder / WORKING):
             yield from _messages(Child(work, Cores(threads)))
     except TfkdError as error:
         yield ERROR, error, 0.0
