@@ -107,10 +107,10 @@ class Child:
         files.remove_partial(self._work.folder)
 
 
-def _meaning(exitcode: int) -> str:
+def _meaning(exitcode: int | None) -> str:
     if exitcode == -signal.SIGKILL:
         return "it was killed, usually by the system because memory ran out"
-    if exitcode < 0:
+    if exitcode is not None and exitcode < 0:
         return f"it was ended by {signal.Signals(-exitcode).name}"
     return "see its output above"
 

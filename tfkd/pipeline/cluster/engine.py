@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ def connected(cluster: str, folder: Path, say: Say) -> Iterator["Engine"]:
     address = address_of(cluster)
     require_head(address)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except Exception as error:
         raise RequestError(
             f"Cannot join the Ray cluster at {address}: {cause(error)} Start tfkd on one of its nodes, with the same "

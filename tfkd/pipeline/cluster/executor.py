@@ -101,7 +101,11 @@ class _Told(Lines):
     """Progress of a process whose lines another one shows."""
 
     def __init__(self, say: Say) -> None:
-        self.say = say  # type: ignore[method-assign]
+        self._say = say
+
+    def say(self, text: str) -> None:
+        """Passes a line on."""
+        self._say(text)
 
 
 def _prepare(job: TeacherJob, data: Dataset, advance: Advance, say: Say) -> TeacherResult:
