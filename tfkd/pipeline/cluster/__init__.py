@@ -28,8 +28,11 @@ def executor_on(cluster: str | None, folder: Path, progress: Progress) -> Iterat
     if cluster is None:
         yield LocalExecutor()
         return
-    from tfkd.pipeline.cluster.engine import connected
+    from tfkd.pipeline.cluster.connection import Connection
     from tfkd.pipeline.cluster.executor import ClusterExecutor
 
-    with connected(cluster, folder, progress.say) as engine:
-        yield ClusterExecutor(engine)
+    connection = Connection(cluster, folder, progress.say)
+    try:
+        yield ClusterExecutor(connection)
+    finally:
+        connection.close()

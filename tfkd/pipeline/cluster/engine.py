@@ -67,7 +67,7 @@ class Engine:
 
     Attributes:
         has_gpus: whether any node has a GPU.
-        most_cores: number of cores of the largest node.
+        cores: number of cores of each node.
         nodes: number of nodes.
     """
 
@@ -78,8 +78,7 @@ class Engine:
         self._hosts = {node["NodeID"]: str(node["NodeManagerAddress"]) for node in alive}
         resources = [node["Resources"] for node in alive]
         self.has_gpus = any(each.get("GPU", 0) for each in resources)
-        self.most_cores = int(max((each.get("CPU", 0) for each in resources), default=0))
-        self._cores = [int(each.get("CPU", 0)) for each in resources]
+        self.cores = [int(each.get("CPU", 0)) for each in resources]
         self.nodes = len(alive)
 
     @functools.cached_property
@@ -87,17 +86,13 @@ class Engine:
         """Written once the folder of the run is locked, because another process may work in it."""
         return home_of(self._folder)
 
-    def places(self, threads: int) -> int:
-        """Returns how many pieces of work with so many threads the nodes have room for at the same time."""
-        return sum(cores // threads for cores in self._cores)
-
     def checked(self) -> Iterator[str]:
         """Compares the software of all nodes with that of this one, and yields lines about the cluster.
 
         Raises:
             RequestError: a node has other software, or gives no answer.
         """
-        if self.most_cores < 1:
+        if not any(self.cores):
             raise RequestError(f"The cluster at {self._address} offers no processor core; start nodes with --num-cpus.")
         found = [self._asked(number, host) for number, host in self._hosts.items()]
         if differing := [line for node in found if (line := self._here.difference(node))]:
@@ -105,7 +100,7 @@ class Engine:
                 f"Nodes have other software than {self._here.name}: {'; '.join(dict.fromkeys(differing))}. Install the "
                 "same on all, from the same checkout and constraints."
             )
-        yield f"cluster {self._address}: {counted(self.nodes, 'node')}, {counted(sum(self._cores), 'core')}"
+        yield f"cluster {self._address}: {counted(self.nodes, 'node')}, {counted(sum(self.cores), 'core')}"
         if others := sorted({node.processor for node in found} - {self._here.processor}):
             yield f"  other processors, with which the last digits of results can differ: {enumerated(others)}"
         for node in found:

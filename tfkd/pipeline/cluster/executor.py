@@ -12,7 +12,7 @@ from tfkd.compress.job import CompressJob
 from tfkd.compress.results import CompressResult
 from tfkd.data import Dataset
 from tfkd.pipeline import filling
-from tfkd.pipeline.cluster.engine import Engine
+from tfkd.pipeline.cluster.connection import Connection
 from tfkd.pipeline.executor import Finished, LocalExecutor, threads_of
 from tfkd.pipeline.filling import StoreJob, StoreResult
 from tfkd.progress import Advance, Lines, Progress, Say, Silent
@@ -30,11 +30,11 @@ class ClusterExecutor:
     Every piece has the number of threads that it would have on this machine, so that the same weights come out of it.
 
     Args:
-        engine: the connection to the cluster.
+        connection: the connection to the cluster.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def prepare(self, job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResult:
         """Prepares one teacher on a node; see `Executor.prepare`."""
@@ -46,10 +46,10 @@ class ClusterExecutor:
         self, jobs: list[Job], total: int, progress: Progress, finished: Finished = lambda place, result: None
     ) -> list[StudentResult]:
         """Runs each training on a node; see `Executor.train`."""
-        threads = min(threads_of(total), self._engine.most_cores)
+        threads = min(threads_of(total), self._connection.most_cores)
         works = [workers.training(job) for job in jobs]
         with progress.task("training", sum(job.steps for job in jobs), "steps") as advance:
-            return self._engine.run(works, threads, advance, progress.say, finished)
+            return self._connection.run(works, threads, advance, progress.say, finished)
 
     def compress(self, job: CompressJob, progress: Progress) -> CompressResult:
         """Compresses one student on a node; see `Executor.compress`."""
@@ -61,15 +61,15 @@ class ClusterExecutor:
     def fill(self, job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
         """Fills the parts of one store on the nodes, and joins them; see `Executor.fill`."""
         start = time.perf_counter()
-        threads = min(machine.cores(), self._engine.most_cores)
-        places = self._engine.places(threads)
+        threads = min(machine.cores(), self._connection.most_cores)
+        places = self._connection.places(threads)
         if places == 1:
             return self._alone(Work(_fill, (job, data, None), "The store", job.folder, job.recipe.seed), progress)
         header = self._alone(Work(_opened, (job, data), "The store", job.folder, job.recipe.seed), progress)
         of = min(most_parts(header), _PARTS_A_PLACE * places)
         works = [self._part(job, data, Part(number + 1, of)) for number in range(of)]
         with progress.task("teacher predictions", rows(header), "views") as advance:
-            first, *_ = self._engine.run(works, threads, advance, progress.say)
+            first, *_ = self._connection.run(works, threads, advance, progress.say)
         join(job.folder, header)
         shutil.rmtree(job.folder / PARTS)
         return replace(first, views=rows(header), seconds=time.perf_counter() - start)
@@ -80,8 +80,8 @@ class ClusterExecutor:
         return Work(_fill, (job, data, part), f"Part {part} of the store", folder, job.recipe.seed)
 
     def _alone(self, work: Work, progress: Progress) -> Any:
-        threads = min(machine.cores(), self._engine.most_cores)
-        (result,) = self._engine.run([work], threads, lambda steps: None, progress.say)
+        threads = min(machine.cores(), self._connection.most_cores)
+        (result,) = self._connection.run([work], threads, lambda steps: None, progress.say)
         return result
 
 
