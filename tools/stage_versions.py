@@ -58,6 +58,7 @@ BESIDE = (
     "tfkd.pipeline.context",
     "tfkd.pipeline.executor",
     "tfkd.pipeline.folders",
+    "tfkd.training.children",
     "tfkd.training.workers",
     "tfkd.arguments",
     "tfkd.errors",

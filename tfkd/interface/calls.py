@@ -32,7 +32,7 @@ _PHRASES = {
 _FLAG = re.compile(
     r"(?<![\w-])--("
     "runs|out|name|labels|data|unseen|normalization|vocabulary|tokens|tflite|coreml|onnx|allow-code|image-size|until|"
-    "fresh|smoke|rescue|hours|target|only|"
+    "fresh|smoke|rescue|hours|cluster|target|only|"
     "golden|record|baseline|max-[a-z0-9-]+|warmup|patience|processes|threads|ssh-config|python|benchmark-model|profile|"
     "delegate|cores|cooling|keep|file|alarm-rate|since|until|samples|teacher|"
     r"lock|locked|relock|lock-file)(?![\w-])"
