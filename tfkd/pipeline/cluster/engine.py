@@ -66,9 +66,7 @@ class Engine:
         folder: folder of the run.
 
     Attributes:
-        has_gpus: whether any node has a GPU.
-        cores: number of cores of each node.
-        nodes: number of nodes.
+        cores: number of cores of each node that can do work: with enough memory, and a GPU if any node has one.
     """
 
     def __init__(self, ray: Any, address: str, folder: Path) -> None:
@@ -77,9 +75,9 @@ class Engine:
         alive = [node for node in ray.nodes() if node["Alive"]]
         self._hosts = {node["NodeID"]: str(node["NodeManagerAddress"]) for node in alive}
         resources = [node["Resources"] for node in alive]
-        self.has_gpus = any(each.get("GPU", 0) for each in resources)
-        self.cores = [int(each.get("CPU", 0)) for each in resources]
-        self.nodes = len(alive)
+        self._gpus = 1 if any(each.get("GPU", 0) >= 1 for each in resources) else 0
+        able = [each for each in resources if each.get("memory", 0) >= _MEMORY and each.get("GPU", 0) >= self._gpus]
+        self.cores = [int(each.get("CPU", 0)) for each in able if each.get("CPU", 0) >= 1]
 
     @functools.cached_property
     def _home(self) -> Home:
@@ -92,15 +90,20 @@ class Engine:
         Raises:
             RequestError: a node has other software, or gives no answer.
         """
-        if not any(self.cores):
-            raise RequestError(f"The cluster at {self._address} offers no processor core; start nodes with --num-cpus.")
-        found = [self._asked(number, host) for number, host in self._hosts.items()]
+        if not self.cores:
+            raise RequestError(
+                f"No node of the cluster at {self._address} offers a core and {_MEMORY / 1e9:.1f} GB of memory; start "
+                "nodes with --num-cpus and --memory."
+            )
+        asked = [self._asked(number) for number in self._hosts]
+        found = [self._answer(task, host) for task, host in zip(asked, self._hosts.values(), strict=True)]
         if differing := [line for node in found if (line := self._here.difference(node))]:
             raise RequestError(
                 f"Nodes have other software than {self._here.name}: {'; '.join(dict.fromkeys(differing))}. Install the "
                 "same on all, from the same checkout and constraints."
             )
-        yield f"cluster {self._address}: {counted(self.nodes, 'node')}, {counted(sum(self.cores), 'core')}"
+        gpus = ", a GPU for each task" if self._gpus else ""
+        yield f"cluster {self._address}: {counted(len(self.cores), 'node')}, {counted(sum(self.cores), 'core')}{gpus}"
         if others := sorted({node.processor for node in found} - {self._here.processor}):
             yield f"  other processors, with which the last digits of results can differ: {enumerated(others)}"
         for node in found:
@@ -128,7 +131,7 @@ class Engine:
         remote = self._ray.remote(perform).options(
             num_returns="streaming",
             num_cpus=threads,
-            num_gpus=1 if self.has_gpus else 0,
+            num_gpus=self._gpus,
             memory=_MEMORY,
             max_retries=0,
             scheduling_strategy="SPREAD",
@@ -141,12 +144,14 @@ class Engine:
         tasks = Tasks(self._ray, self._address, start, advance, say)
         return tasks.run(works, finished)
 
-    def _asked(self, number: str, host: str) -> Node:
-        """Asks a node for its software."""
+    def _asked(self, number: str) -> Any:
+        """Asks a node for its software, and returns the task."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         place = NodeAffinitySchedulingStrategy(number, soft=False)
-        task = self._ray.remote(this_node).options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote()
+        return self._ray.remote(this_node).options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote()
+
+    def _answer(self, task: Any, host: str) -> Node:
         try:
             node: Node = self._ray.get(task, timeout=_ANSWER)
         except Exception as error:

@@ -1,6 +1,7 @@
 """Tasks on a cluster: gives out work, hears its messages, and gives lost work out again."""
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from tfkd.training.children import RESULT, SAY, STEPS, LostError, Work
 
 _MOST_TRIES = 4  # of one piece of work, where workers are lost
 _WAIT = 1.0  # seconds for a message, before a look at the head
+_SILENT = 60.0  # seconds without a node at work
 _END = 20.0  # seconds for the end of a cancelled task
 
 Finished = Callable[[int, Any], None]
@@ -48,7 +50,7 @@ class Tasks:
 
     def __init__(self, ray: Any, address: str, start: Callable[[Work], Any], advance: Advance, say: Say) -> None:
         self._ray, self._start, self._advance, self._say = ray, start, advance, say
-        self._head = HeadWatch(address)
+        self._head, self._heard = HeadWatch(address), time.monotonic()
         self._running: dict[Any, _Attempt] = {}
         self._results: dict[int, Any] = {}
 
@@ -73,9 +75,19 @@ class Tasks:
                 self._head.require_answer()
                 for task in ready:
                     self._hear(task, finished)
+                self._say_waiting(bool(ready))
         finally:
             self._stop()
         return [self._results[number] for number in range(len(works))]
+
+    def _say_waiting(self, heard: bool) -> None:
+        """Says once in a while that no node has room for any of the work."""
+        now = time.monotonic()
+        if heard or any(attempt.node for attempt in self._running.values()):
+            self._heard = now
+        elif now - self._heard > _SILENT:
+            self._heard = now
+            self._say(f"waiting for a node with room for {counted(len(self._running), 'task')}")
 
     def _give_out(self, attempt: _Attempt) -> None:
         self._running[self._start(attempt.work)] = attempt
