@@ -2,7 +2,20 @@
 
 from collections.abc import Callable
 
-from tools.figures import accuracy, claims, comparisons, files, release, runs, runtimes, small_data, speed, texts, trees
+from tools.figures import (
+    accuracy,
+    claims,
+    cluster,
+    comparisons,
+    files,
+    release,
+    runs,
+    runtimes,
+    small_data,
+    speed,
+    texts,
+    trees,
+)
 
 
 def figures() -> dict[str, Callable[[], str]]:
@@ -13,6 +26,7 @@ def figures() -> dict[str, Callable[[], str]]:
         **runtimes.figures(),
         **accuracy.figures(),
         **claims.figures(),
+        **cluster.figures(),
         **files.figures(),
         **release.figures(),
         **runs.figures(),
