@@ -55,7 +55,7 @@ def test_a_photo_that_vanishes_later_is_named(tmp_path: Path) -> None:
     ("source", "message"),
     [
         ("foldr:x", "no source 'foldr'. Did you mean 'folder'?"),
-        ("photos", "no source 'photos'. Known: embedded, files, folder, table, texts, tfds."),
+        ("photos", "no source 'photos'. Known: embedded, files, folder, shards, table, texts, tfds."),
         ("folder:", "names nothing after the colon"),
         ("embedded:fashion_mnist", "Did you mean 'fashion_mnist_mini'?"),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.data import adapting, columns, duplicates, embedded, folder, folds, table, texts, tfds
+from tfkd.data import adapting, columns, duplicates, embedded, folder, folds, shards, table, texts, tfds
 from tfkd.data.check import Checked, check
 from tfkd.data.dataset import CountProgress, Dataset, Listing, Split
 from tfkd.data.splits import divide, fraction_and_rest, require_classes
@@ -27,12 +27,14 @@ SOURCES: dict[str, Callable[[str, Reading], Listing]] = {
     "tfds": tfds.listing,
     "folder": folder.listing,
     "files": table.listing,
+    "shards": shards.listing,
     "texts": texts.listing,
     "table": columns.listing,
 }
 
 _UNLABELLED: dict[str, Callable[[str, Reading], Split]] = {
     "folder": folder.unlabelled,
+    "shards": shards.unlabelled,
     "texts": texts.unlabelled,
     "table": columns.unlabelled,
 }

@@ -54,6 +54,12 @@ def split_of(name: str) -> str | None:
     return named.split if named and not named.rest else None
 
 
+def split_in(name: str) -> str | None:
+    """Returns the split that a name with further words names ("shoes-train-0001"), else None."""
+    named = _named(name)
+    return named.split if named else None
+
+
 def parts(
     where: str, names: Mapping[int, str], empty: Iterable[str], unreadable: Mapping[int, str]
 ) -> dict[str, Members]:

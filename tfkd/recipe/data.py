@@ -41,9 +41,9 @@ class Data(Block):
 
     source: str = Field(
         description="embedded:NAME, tfds:NAME, folder:PATH (a folder or a .zip of class folders), files:LIST.csv "
-        "(path, label, optional split and group), texts:FILE (a CSV or JSON lines: text, label, optional split and "
-        "group; a .zip of them; a folder of class folders), or table:FILE.csv (label, optional split and group, and a "
-        "column per feature)"
+        "(path, label, optional split and group), shards:PATH (tar files of WebDataset), texts:FILE (a CSV or JSON "
+        "lines: text, label, optional split and group; a .zip of them; a folder of class folders), or "
+        "table:FILE.csv (label, optional split and group, and a column per feature)"
     )
     kind: str = Field(
         "image", description="kind of input, a name of tfkd.inputs.KINDS; text for texts:FILE, table for table:FILE"
