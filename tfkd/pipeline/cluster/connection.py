@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfkd.errors import MachineError, TfkdError, of_the_machine
+from tfkd.pipeline.cluster.head import address_of, require_head
 from tfkd.pipeline.cluster.tasks import Finished
 from tfkd.processes import FORKSERVER, begin_child, server_address, start, start_server
 from tfkd.progress import Advance, Say
@@ -18,33 +19,50 @@ _END = 30.0  # seconds for leaving the cluster
 
 
 class Connection:
-    """The connection to a Ray cluster, in a child process; after an error the next call connects again.
+    """The connection to a Ray cluster, in a child process, which connects while this one checks the examples.
+
+    After an error the next call connects again.
 
     Args:
         cluster: address of the cluster, or "auto".
         folder: folder of the run.
         say: receives lines about the cluster.
 
-    Attributes:
-        cores: number of cores of each node.
-
     Raises:
-        RequestError: as `tfkd.pipeline.cluster.engine.connected`.
+        RequestError: nothing that can be a cluster answers at the address. Other errors of
+            `tfkd.pipeline.cluster.engine.connected` come with the first use.
     """
 
     def __init__(self, cluster: str, folder: Path, say: Say) -> None:
-        self._cluster, self._folder = cluster, folder
-        self.cores: list[int] = []
-        self._process, self._pipe = self._open(say)
+        self._address, self._folder, self._say = address_of(cluster), folder, say
+        require_head(self._address)
+        self._cores: list[int] = []
+        self._process, self._pipe = self._start()
 
-    @property
+    def cores(self) -> list[int]:
+        """Returns the number of cores of each node.
+
+        Raises:
+            RequestError: as `tfkd.pipeline.cluster.engine.connected`.
+        """
+        if not self._process.is_alive() and self._cores:
+            self._cores = []
+            self._process, self._pipe = self._start()
+        if not self._cores:
+            for kind, value in self._messages():
+                if kind == SAY:
+                    self._say(value)
+                else:
+                    self._cores = value
+        return self._cores
+
     def most_cores(self) -> int:
-        """Number of cores of the largest node."""
-        return max(self.cores)
+        """Returns the number of cores of the largest node."""
+        return max(self.cores())
 
     def places(self, threads: int) -> int:
         """Returns how many pieces of work with so many threads the nodes have room for at the same time."""
-        return sum(cores // threads for cores in self.cores)
+        return sum(cores // threads for cores in self.cores())
 
     def run(
         self,
@@ -60,8 +78,7 @@ class Connection:
             TfkdError: some work failed; the rest is stopped.
             MachineError: the cluster was lost, or several workers of the same work.
         """
-        if not self._process.is_alive():
-            self._process, self._pipe = self._open(say)
+        self.cores()
         try:
             self._pipe.send((works, threads))
             for kind, value in self._messages():
@@ -81,24 +98,19 @@ class Connection:
 
     def close(self) -> None:
         """Leaves the cluster."""
-        with contextlib.suppress(OSError):
-            self._pipe.send(None)
-        self._process.join(_END)
+        if self._cores:
+            with contextlib.suppress(OSError):
+                self._pipe.send(None)
+            self._process.join(_END)
         self._process.kill()
         self._process.join()
 
-    def _open(self, say: Say) -> tuple[Any, Pipe]:
+    def _start(self) -> tuple[Any, Pipe]:
         start_server()
         pipe, theirs = FORKSERVER.Pipe()
-        process = FORKSERVER.Process(target=_serve, args=(self._cluster, self._folder, theirs, server_address()))
+        process = FORKSERVER.Process(target=_serve, args=(self._address, self._folder, theirs, server_address()))
         start(process)
         theirs.close()
-        self._process, self._pipe = process, pipe
-        for kind, value in self._messages():
-            if kind == SAY:
-                say(value)
-            else:
-                self.cores = value
         return process, pipe
 
     def _messages(self) -> Iterator[tuple[str, Any]]:
@@ -119,7 +131,7 @@ class Connection:
             yield kind, value
 
 
-def _serve(cluster: str, folder: Path, pipe: Pipe, server: str | None) -> None:
+def _serve(address: str, folder: Path, pipe: Pipe, server: str | None) -> None:
     """Connects to a cluster and does the work that the parent asks for."""
     begin_child(server)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent ends this one
@@ -130,7 +142,7 @@ def _serve(cluster: str, folder: Path, pipe: Pipe, server: str | None) -> None:
     try:
         from tfkd.pipeline.cluster.engine import connected
 
-        with connected(cluster, folder, lambda line: send(SAY, line)) as engine:
+        with connected(address, folder, lambda line: send(SAY, line)) as engine:
             send(_READY, engine.cores)
             while request := pipe.recv():
                 works, threads = request

@@ -12,7 +12,7 @@ from typing import Any
 from tfkd.errors import RequestError, cause, counted, enumerated
 from tfkd.pipeline.cluster.head import address_of, require_head
 from tfkd.pipeline.cluster.nodes import Home, Node, home_of, this_node
-from tfkd.pipeline.cluster.performing import perform
+from tfkd.pipeline.cluster.performing import greet, perform
 from tfkd.pipeline.cluster.tasks import Finished, Tasks
 from tfkd.progress import Advance, Say
 from tfkd.training.children import Work
@@ -149,7 +149,7 @@ class Engine:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         place = NodeAffinitySchedulingStrategy(number, soft=False)
-        return self._ray.remote(this_node).options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote()
+        return self._ray.remote(greet).options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote()
 
     def _answer(self, task: Any, host: str) -> Node:
         try:

@@ -46,7 +46,7 @@ class ClusterExecutor:
         self, jobs: list[Job], total: int, progress: Progress, finished: Finished = lambda place, result: None
     ) -> list[StudentResult]:
         """Runs each training on a node; see `Executor.train`."""
-        threads = min(threads_of(total), self._connection.most_cores)
+        threads = min(threads_of(total), self._connection.most_cores())
         works = [workers.training(job) for job in jobs]
         with progress.task("training", sum(job.steps for job in jobs), "steps") as advance:
             return self._connection.run(works, threads, advance, progress.say, finished)
@@ -61,7 +61,7 @@ class ClusterExecutor:
     def fill(self, job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
         """Fills the parts of one store on the nodes, and joins them; see `Executor.fill`."""
         start = time.perf_counter()
-        threads = min(machine.cores(), self._connection.most_cores)
+        threads = min(machine.cores(), self._connection.most_cores())
         places = self._connection.places(threads)
         if places == 1:
             return self._alone(Work(_fill, (job, data, None), "The store", job.folder, job.recipe.seed), progress)
@@ -80,7 +80,7 @@ class ClusterExecutor:
         return Work(_fill, (job, data, part), f"Part {part} of the store", folder, job.recipe.seed)
 
     def _alone(self, work: Work, progress: Progress) -> Any:
-        threads = min(machine.cores(), self._connection.most_cores)
+        threads = min(machine.cores(), self._connection.most_cores())
         (result,) = self._connection.run([work], threads, lambda steps: None, progress.say)
         return result
 

@@ -6,12 +6,19 @@ from typing import Any
 
 from tfkd.errors import TfkdError, of_the_machine
 from tfkd.pipeline.cluster.nodes import WORKING, Home, Node, alone_with, this_node
+from tfkd.processes import start_server
 from tfkd.training.children import RESULT, STEPS, Child, Cores, Work
 
 NODE, ERROR = "node", "error"  # kinds of messages beside those of a child
 _BETWEEN = 0.5  # seconds between messages about steps
 
 Message = tuple[str, Any, float]  # kind, value, processor seconds of the work so far
+
+
+def greet() -> Node:
+    """Returns this node, after it has begun to load TensorFlow for the work that follows."""
+    start_server()
+    return this_node()
 
 
 def perform(home: Home, giver: Node, boxed: list[Any], threads: int) -> Iterator[Message]:
