@@ -49,7 +49,7 @@ def cluster(nodes: int) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     store = 100_000_000
-    os.environ["RAY_WORKER_NICENESS"] = "0"  # as without a cluster; the default of 15 yields to all else on the machine
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (as without a cluster; the default 15 yields to all else here)
     head = {"num_cpus": CORES, "include_dashboard": False, "object_store_memory": store}
     started = Cluster(initialize_head=True, head_node_args=head)
     try:
