@@ -270,7 +270,7 @@ def _index(file: Path, suffixes: tuple[str, ...]) -> _TarIndex:
         groups=groups,
         classes=classes,
         grouped=grouped,
-        others=np.int64(others + len(samples) - len(complete)),
+        others=np.array(others + len(samples) - len(complete), np.int64),
     )
 
 
@@ -288,7 +288,7 @@ def _members(file: Path) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]
             if size % tarfile.BLOCKSIZE or any(os.pread(stream.fileno(), tarfile.BLOCKSIZE, size - tarfile.BLOCKSIZE)):
                 raise RequestError(f"{file} has been cut short: a tar file ends with zeros. Copy it again.")
             for member in archive:
-                archive.members = []  # which would hold all of them
+                archive.members = []  # type: ignore[attr-defined]  # which would hold all of them
                 if member.offset_data + member.size > size:
                     raise RequestError(f"{file} has been cut short at {member.name}. Copy it again.")
                 if member.isreg() and not any(part.startswith(".") for part in PurePosixPath(member.name).parts):
