@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkd import import_path
-from tfkd.commands import bench, diff, drift, fit, store, sweep
+from tfkd.commands import bench, diff, drift, fit, scale, store, sweep
 from tfkd.commands.recipes import (
     OF_ANY_RECIPE,
     Cluster,
@@ -121,8 +121,42 @@ def run(
 
 
 @app.command()
-def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
-    """Show the stages of a run, which of them are finished, and what they cost."""
+def plan(
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(metavar="RECIPE", help="Python file with `recipe = Recipe(...)`, or JSON", show_default=False),
+    ] = None,
+    overrides: Overrides = None,
+    *,
+    machines: scale.MachinesFlag = None,
+    gpus: scale.GpusFlag = None,
+    cores: scale.CoresFlag = None,
+    images: scale.ImagesFlag = None,
+    price: scale.PriceFlag = None,
+    rates: scale.RatesFlag = None,
+    link: scale.LinkFlag = None,
+    spread: scale.SpreadFlag = None,
+    as_json: scale.JsonFlag = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Show the stages of a run, which of them are finished, and what they cost.
+
+    With --machines, --images or --rates: time, bytes and money of the run on other machines (docs/scale.md), without
+    RECIPE for a pair of widely used networks.
+    """
+    size = scale.SizeOptions(machines, gpus, cores, images, price, rates, link, spread)
+    if size.any_given:
+        request = size.request()
+        scale.show_plan(None if recipe is None else read_recipe(recipe, overrides), request, runs, as_json)
+        return
+    if as_json:
+        raise RequestError("--json prints a plan on other machines; add --machines, --images or --rates.")
+    if recipe is None:
+        raise RequestError("Missing argument 'RECIPE'. Try 'tfkd plan --help'.")
+    _show_steps(recipe, overrides, runs)
+
+
+def _show_steps(recipe: Path, overrides: list[str] | None, runs: Path) -> None:
     from tfkd.pipeline import plan as planning
     from tfkd.progress import for_output
     from tfkd.report import costs

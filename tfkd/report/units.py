@@ -19,6 +19,14 @@ def seconds(value: float) -> str:
     return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} min"
 
 
+def duration(value: float) -> str:
+    """Seconds in the unit that suits: 75.4 -> '75 s', 754.0 -> '12.6 min', 75400.0 -> '20.9 h', 1e6 -> '11.6 days'."""
+    if value < 7200:
+        return seconds(value)
+    hours = value / 3600
+    return f"{significant(hours)} h" if hours < 48 else f"{significant(hours / 24)} days"
+
+
 def percent(fraction: float, digits: int = 1) -> str:
     """0.9123 -> '91.2 %'."""
     return f"{100 * fraction:.{digits}f} %"
@@ -42,7 +50,7 @@ def signed(value: float) -> str:
 
 def size(count: int) -> str:
     """Bytes in the decimal units of the app stores: 1_234_567 -> '1.23 MB'."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
             return f"{significant(count / scale)} {unit}"
     return f"{count} B"

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from tfkd import machine
 from tfkd.data import batches
@@ -30,6 +29,7 @@ from tfkd.data.folder import unlabelled
 from tfkd.errors import RequestError, TfkdError
 from tfkd.files import write_json
 from tfkd.inputs.image.reading import ImageReading
+from tfkd.inputs.image.samples import write_samples
 from tfkd.inputs.image.tensors import signature
 from tfkd.inputs.seeds import partners, view_seeds
 from tfkd.recipe import Augment
@@ -55,17 +55,6 @@ def measure(split: Split, size: int, rounds: int) -> dict[str, dict[str, Any]]:
             if number:
                 samples[memory][name].append(milliseconds)
     return {memory: {name: _spread(taken) for name, taken in each.items()} for memory, each in samples.items()}
-
-
-def write_photos(folder: Path, count: int) -> None:
-    """Writes JPEGs of smooth colours with some grain."""
-    for k in range(count):
-        random = np.random.default_rng([SEED, k])
-        coarse = Image.fromarray(random.integers(0, 256, (12, 10, 3), np.uint8))
-        photo = np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)) + random.normal(
-            0, 8, (HEIGHT, WIDTH, 1)
-        )
-        Image.fromarray(photo.clip(0, 255).astype(np.uint8)).save(folder / f"{k:04}.jpg", quality=90)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -103,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _photos(images: str | None, count: int, scratch: Path) -> Split:
     if images is None:
-        write_photos(scratch, count)
+        write_samples(scratch, count, WIDTH, HEIGHT, SEED)
         images = f"folder:{scratch}"
     kind, _, path = images.partition(":")
     if kind != "folder":
