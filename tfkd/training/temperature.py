@@ -37,7 +37,7 @@ def with_temperatures(lesson: AnyLesson) -> tuple[AnyLesson, float | None]:
         return lesson, None
     stores, weights = open_stores(lesson.stores)
     chosen = temperature_for([_logits(store, lesson.stores[0].header["images"]) for store in stores], weights)
-    return replace(lesson, recipe=_with_temperature(lesson.recipe, chosen)), chosen
+    return replace(lesson, recipe=with_temperature(lesson.recipe, chosen)), chosen
 
 
 def temperature_for(logits: Sequence[Any], weights: Sequence[float]) -> float:
@@ -54,7 +54,8 @@ def temperature_for(logits: Sequence[Any], weights: Sequence[float]) -> float:
     return (LOWEST + bisect.bisect_left(range(LOWEST, HIGHEST), ENTROPY, key=entropy)) / 10
 
 
-def _with_temperature(recipe: Recipe, temperature: float) -> Recipe:
+def with_temperature(recipe: Recipe, temperature: float) -> Recipe:
+    """Returns a recipe with a number in place of each temperature "auto"."""
     losses = [
         loss.model_copy(update={"temperature": temperature}) if getattr(loss, "temperature", None) == AUTO else loss
         for loss in recipe.distill.losses

@@ -50,7 +50,7 @@ from tfkd.inputs.image.tensors import signature
 from tfkd.inputs.seeds import view_seeds
 from tfkd.models import build_student, build_teacher
 from tfkd.recipe import Augment, Data, Student, Teacher
-from tfkd.store.inference import in_bfloat16, view_predictor
+from tfkd.store.inference import ViewPredictor, in_bfloat16, view_predictor
 from tfkd.store.layout import Layout
 from tfkd.store.soft_labels import SoftLabels, write_soft_labels
 from tfkd.training.loop import epoch_order
@@ -76,16 +76,19 @@ TEACHER_ALONE = ("teacher_float32", "teacher_bfloat16")
 class Pair:
     """The networks and the number of steps that are measured.
 
-
     Attributes:
         teacher: as recipes name it.
         student: as recipes name it.
         steps: timed steps of every contestant in every round.
+        image_size: side of the images, pixels.
+        batch: images per step.
     """
 
     teacher: str
     student: str
     steps: int
+    image_size: int = SIZE
+    batch: int = BATCH
 
 
 @dataclass(frozen=True)
@@ -104,53 +107,113 @@ class Stopwatch(keras.callbacks.Callback):
     """Times the steps of a `fit` after the first WARM_STEPS."""
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch not in (WARM_STEPS - 1, self.params["steps"] - 1):
+            return
+        self.model.trainable_variables[-1].numpy()  # a GPU works on after the step has returned
         self.end = _now()
         if batch == WARM_STEPS - 1:
             self.start = self.end
 
 
+@dataclass(frozen=True)
+class Materials:
+    """What the contestants share: the networks, the images and a store that they read.
+
+    Attributes:
+        pair: the names of the networks.
+        pool: the images.
+        classes: number of classes.
+        teacher: an untrained network.
+        predict: predicts the views of the pool as a store does.
+        store: of the first view of every image.
+        folder: of the stores.
+    """
+
+    pair: Pair
+    pool: Split
+    classes: int
+    teacher: keras.Model
+    predict: ViewPredictor
+    store: SoftLabels
+    folder: Path
+
+    def student(self, precision: str = "float32") -> keras.Model:
+        """Builds a copy of the student."""
+        return build_student(
+            Student(model=self.pair.student), signature(self.pair.image_size), self.classes, SEED, precision
+        )
+
+    def views(self, number: int) -> tf.data.Dataset:
+        """Returns the stream of views of a round."""
+        length = (WARM_STEPS + self.pair.steps) * self.pair.batch
+        order = epoch_order(SEED, number, len(self.pool), length)
+        seeds = view_seeds(SEED, order, VIEW)
+        return view_batches(self.pool, Augment(), signature(self.pair.image_size), self.pair.batch, order, seeds)
+
+    def answered(self, batch: dict[str, Any]) -> tuple[Any, Any]:
+        """Returns a batch with the stored predictions."""
+        return with_predictions(batch, [self.store], VIEW), batch["label"]
+
+    def fill(self, name: str) -> Path:
+        """Writes a store of the pool."""
+        return _filled(self.folder / name, self.pool, self.classes, self.predict)
+
+    def alone(self, teacher: keras.Model) -> Contestant:
+        """Returns the contestant that runs a teacher on images in memory."""
+        batch, size = self.predict.inference.batch, self.pair.image_size
+        run = predictor(teacher)
+        given = tf.random.stateless_uniform((batch, size, size, 3), (SEED, 0), maxval=255.0)
+        steps = -(-len(self.pool) // batch)
+
+        def answer() -> None:
+            for _ in range(steps):
+                last = run(given)
+            last.numpy()  # a GPU works on after the call
+
+        return lambda number: timed(steps * batch, answer)
+
+
+def materials(pair: Pair, folder: Path) -> Materials:
+    """Builds the networks, and the store that the contestants read, in `folder`."""
+    data = open_source(DATA.model_copy(update={"image_size": pair.image_size}), SEED)
+    classes = len(data.classes)
+    pool = data.train.take(np.arange(min(len(data.train), (WARM_STEPS + pair.steps) * pair.batch)))
+    teacher = build_teacher(Teacher(model=pair.teacher, weights="none", image_size=pair.image_size), classes, SEED)
+    teacher.trainable = False
+    predict = view_predictor(teacher, (), pool, Augment(), SEED, classes, VIEWS_OF_A_RUN, folder)
+    read = _filled(folder / "read", pool, classes, predict)
+    return Materials(pair, pool, classes, teacher, predict, SoftLabels(read, _header(pool, classes)), folder)
+
+
+def _filled(folder: Path, pool: Split, classes: int, predict: ViewPredictor) -> Path:
+    write_soft_labels(folder, _header(pool, classes), predict, lambda views: None)
+    return folder
+
+
+def _header(pool: Split, classes: int) -> dict[str, Any]:
+    return {"images": len(pool), "views": 1, "layout": Layout(classes).described()}
+
+
 def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
     """Builds the contestants; the store that they read is in `folder`."""
-    data = open_source(DATA, SEED)
-    classes = len(data.classes)
-    pool = data.train.take(np.arange(min(len(data.train), (WARM_STEPS + pair.steps) * BATCH)))
-    teacher = build_teacher(Teacher(model=pair.teacher, weights="none", image_size=SIZE), classes, SEED)
-    teacher.trainable = False
-    answer = view_predictor(teacher, (), pool, Augment(), SEED, classes, VIEWS_OF_A_RUN, folder)
-    header = {"images": len(pool), "views": 1, "layout": Layout(classes).described()}
+    shared = materials(pair, folder)
+    teacher, student = shared.teacher, shared.student
 
-    def make_store(name: str) -> Path:
-        write_soft_labels(folder / name, header, answer, lambda views: None)
-        return folder / name
-
-    store = SoftLabels(make_store("read"), header)
-
-    def answered(batch: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-        return with_predictions(batch, [store], VIEW), batch["label"]
-
-    def student(precision: str = "float32") -> keras.Model:
-        return build_student(Student(model=pair.student), signature(SIZE), classes, SEED, precision)
-
-    def training(model: keras.Model, jit_compile: bool | str, form: Callable[[Any], Any] = _plain) -> Contestant:
-        model.compile(
-            optimizer=keras.optimizers.AdamW(1e-3),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-            jit_compile=jit_compile,
-        )
-        return lambda number: _fit(model, _views(pool, pair.steps, number).map(form).prefetch(2))
+    def training(model: keras.Model, jit_compile: bool | str, form: Callable[[Any], Any] = plain) -> Contestant:
+        compiled(model, jit_compile)
+        return lambda number: fitted(model, shared.views(number).map(form).prefetch(2), pair)
 
     return {
-        "peer_default": training(_peer(teacher, student(), "kl_divergence"), "auto"),
-        "peer_best": training(_peer(teacher, student(), keras.losses.KLDivergence()), False),
+        "peer_default": training(peer(teacher, student(), "kl_divergence"), "auto"),
+        "peer_best": training(peer(teacher, student(), keras.losses.KLDivergence()), False),
         "online": training(Distiller(student(), teachers=[teacher]), False),
-        "stored": training(Distiller(student()), False, answered),
-        "stored_bfloat16": training(Distiller(student("mixed_bfloat16")), False, answered),
+        "stored": training(Distiller(student()), False, shared.answered),
+        "stored_bfloat16": training(Distiller(student("mixed_bfloat16")), False, shared.answered),
         "student": training(student(), False),
-        "store": lambda number: _timed(len(pool), lambda: make_store(f"made-{number}")),
-        "teacher_float32": _alone(teacher, answer.inference.batch, len(pool)),
-        "teacher_bfloat16": _alone(in_bfloat16(teacher), answer.inference.batch, len(pool)),
-        "views": lambda number: _drain(_views(pool, pair.steps, number)),
+        "store": lambda number: timed(len(shared.pool), lambda: shared.fill(f"made-{number}")),
+        "teacher_float32": shared.alone(teacher),
+        "teacher_bfloat16": shared.alone(in_bfloat16(teacher)),
+        "views": lambda number: _drain(shared.views(number)),
     }
 
 
@@ -181,13 +244,13 @@ def summary(samples: dict[str, list[Sample]]) -> dict[str, Any]:
     rates = {name: [sample.images / sample.seconds for sample in taken] for name, taken in samples.items()}
     pairs = [pair for pair in (*RATIOS, *_store_and_inference(rates)) if set(pair) <= set(rates)]
     return {
-        "images_per_second": {name: _spread(values) for name, values in rates.items()},
+        "images_per_second": {name: spread(values) for name, values in rates.items()},
         "cpu_ms_per_image": {
-            name: _spread([1e3 * sample.cpu_seconds / sample.images for sample in taken])
+            name: spread([1e3 * sample.cpu_seconds / sample.images for sample in taken])
             for name, taken in samples.items()
         },
         "ratios": {
-            f"{upper} / {lower}": _spread([u / v for u, v in zip(rates[upper], rates[lower], strict=True)])
+            f"{upper} / {lower}": spread([u / v for u, v in zip(rates[upper], rates[lower], strict=True)])
             for upper, lower in pairs
         },
     }
@@ -232,8 +295,6 @@ def main(arguments: list[str] | None = None) -> None:
         "command": shlex.join(["python", *sys.argv]),
         **asdict(pair),
         "rounds": rounds,
-        "batch": BATCH,
-        "image_size": SIZE,
         "machine": machine.environment(),
         "load_before": load,
         **summary(samples),
@@ -244,36 +305,33 @@ def main(arguments: list[str] | None = None) -> None:
         write_json(options.out, result)
 
 
-def _peer(teacher: keras.Model, student: keras.Model, loss: Any) -> keras.Model:
+def peer(teacher: keras.Model, student: keras.Model, loss: Any) -> keras.Model:
+    """Returns Keras's own Distiller; its best form has a loss instance."""
     distillation = keras.distillation.LogitsDistillation(temperature=TEMPERATURE, loss=loss)
     return keras.distillation.Distiller(teacher, student, distillation)
 
 
-def _views(pool: Split, steps: int, number: int) -> tf.data.Dataset:
-    order = epoch_order(SEED, number, len(pool), (WARM_STEPS + steps) * BATCH)
-    return view_batches(pool, Augment(), signature(SIZE), BATCH, order, view_seeds(SEED, order, VIEW))
+def compiled(model: keras.Model, jit_compile: bool | str) -> keras.Model:
+    """Compiles a contestant with the optimizer and the loss that all have."""
+    model.compile(
+        optimizer=keras.optimizers.AdamW(1e-3),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=jit_compile,
+    )
+    return model
 
 
-def _plain(batch: dict[str, Any]) -> tuple[Any, Any]:
+def plain(batch: dict[str, Any]) -> tuple[Any, Any]:
+    """Returns a batch without predictions."""
     return batch["inputs"], batch["label"]
 
 
-def _fit(model: keras.Model, batches: tf.data.Dataset) -> Sample:
+def fitted(model: keras.Model, batches: tf.data.Dataset, pair: Pair) -> Sample:
+    """Trains on a stream, and times the steps after the first ones."""
     watch = Stopwatch()
     model.fit(batches, verbose=0, callbacks=[watch])
-    return _sample((int(batches.cardinality()) - WARM_STEPS) * BATCH, watch.start, watch.end)
-
-
-def _alone(model: keras.Model, batch: int, images: int) -> Contestant:
-    run = predictor(model)
-    given = tf.random.stateless_uniform((batch, SIZE, SIZE, 3), (SEED, 0), maxval=255.0)
-    steps = -(-images // batch)
-
-    def answer() -> None:
-        for _ in range(steps):
-            run(given)
-
-    return lambda number: _timed(steps * batch, answer)
+    return _sample(pair.steps * pair.batch, watch.start, watch.end)
 
 
 def _drain(batches: tf.data.Dataset) -> Sample:
@@ -285,7 +343,8 @@ def _drain(batches: tf.data.Dataset) -> Sample:
     return _sample(images, start, _now())
 
 
-def _timed(images: int, work: Callable[[], object]) -> Sample:
+def timed(images: int, work: Callable[[], object]) -> Sample:
+    """Runs and times some work on so many images."""
     start = _now()
     work()
     return _sample(images, start, _now())
@@ -299,7 +358,8 @@ def _sample(images: int, start: tuple[float, float], end: tuple[float, float]) -
     return Sample(images, end[0] - start[0], end[1] - start[1])
 
 
-def _spread(values: list[float]) -> dict[str, Any]:
+def spread(values: list[float]) -> dict[str, Any]:
+    """Returns the median, the smallest and the largest of the rounds."""
     rounded = [round(value, 4) for value in values]
     return {"median": round(statistics.median(values), 4), "min": min(rounded), "max": max(rounded), "rounds": rounded}
 

@@ -23,7 +23,10 @@ pytestmark = pytest.mark.usefixtures("started_tensorflow")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     fill_tinted(home / "photos", dict.fromkeys(CLASSES, 40))
-    (home / "recipe.py").write_text(RECIPE.replace("folder:photos", f"folder:{home}/photos"))
+    settings = "Distill(views=2, training=Training(epochs=4, batch_size=16, learning_rate=1e-2))"
+    assert settings in RECIPE
+    text = RECIPE.replace("folder:photos", f"folder:{home}/photos").replace(settings, '"auto"')
+    (home / "recipe.py").write_text(text)
     return home
 
 

@@ -93,7 +93,7 @@ class ScaleResult:
 
 
 @dataclass(frozen=True)
-class _Work:
+class OpenedWork:
     """A recipe that is opened; `start` prepares TensorFlow for it."""
 
     recipe: Recipe
@@ -118,7 +118,7 @@ def plan_at_scale(recipe: Recipe | None, request: ScaleRequest, progress: Progre
     if recipe is not None:
         require_countable(recipe)
     given = None if request.rates is None else read_rates(request.rates)
-    with _opened(recipe, progress, runs) as work:
+    with opened_work(recipe, progress, runs) as work:
         if given is None:
             work.start()
             from tfkd.pipeline.scale import probe
@@ -144,7 +144,17 @@ def plan_at_scale(recipe: Recipe | None, request: ScaleRequest, progress: Progre
 
 
 @contextmanager
-def _opened(recipe: Recipe | None, progress: Progress, runs: Path) -> Iterator[_Work]:
+def opened_work(recipe: Recipe | None, progress: Progress, runs: Path) -> Iterator[OpenedWork]:
+    """Opens a recipe, or the reference work, during a with-block.
+
+    Args:
+        recipe: the recipe; None: the reference work.
+        progress: shows progress.
+        runs: the folder of the runs.
+
+    Raises:
+        RequestError: the recipe's data cannot be opened.
+    """
     if recipe is None:
         with reference.generated_examples() as folder:
             yield _reference(reference.reference_recipe(folder))
@@ -153,16 +163,16 @@ def _opened(recipe: Recipe | None, progress: Progress, runs: Path) -> Iterator[_
     data, found = context.data, context.recipe
     subject = ProbeSubject(found, data.train, len(data.classes), data.classes, data.columns)
     work = workload_of(found, len(data.train), len(data.unlabelled or ()))
-    yield _Work(found, work, subject, context.start_tensorflow)
+    yield OpenedWork(found, work, subject, context.start_tensorflow)
 
 
-def _reference(recipe: Recipe) -> _Work:
+def _reference(recipe: Recipe) -> OpenedWork:
     from tfkd.data.folder import unlabelled
     from tfkd.inputs.image.reading import ImageReading
 
     examples = unlabelled(recipe.data.source.partition(":")[2], ImageReading())
     subject = ProbeSubject(recipe, examples, reference.CLASSES)
-    return _Work(recipe, reference.reference_workload(recipe), subject, _start_tensorflow)
+    return OpenedWork(recipe, reference.reference_workload(recipe), subject, _start_tensorflow)
 
 
 def _start_tensorflow() -> None:
