@@ -82,7 +82,7 @@ def test_a_contestant_that_fails_is_listed_and_the_others_go_on(tmp_path: Path) 
     assert set(found["failed"]) == halves and not halves & set(found["images_per_second"])
     assert all("no kernel for half" in message for message in found["failed"].values())
     # The time was up after the first round; the rates are those of the recipe.
-    assert [len(speed["rounds"]) for speed in found["images_per_second"].values()] == [1] * 16
+    assert {len(speed["rounds"]) for speed in found["images_per_second"].values()} == {1}
     assert "the time is up after 1 of 3 rounds" in done.stderr
     assert read_rates(tmp_path / "out.json").classes == 10
 

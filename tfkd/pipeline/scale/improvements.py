@@ -26,7 +26,10 @@ class Improvement:
 
 def improvements(workload: Workload, rates: Rates, cluster: MachineGroup) -> list[Improvement]:
     """Returns every change that is tried, the one that saves the most time first."""
-    tried = [Improvement(change, planned(*case).seconds) for change, *case in _cases(workload, rates, cluster)]
+    tried = [
+        Improvement(change, planned(work, speeds, machines).seconds)
+        for change, work, speeds, machines in _cases(workload, rates, cluster)
+    ]
     return sorted(tried, key=lambda each: each.seconds)
 
 
