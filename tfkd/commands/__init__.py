@@ -15,7 +15,7 @@ from tfkd import import_path
 from tfkd.commands import bench, diff, drift, fit, scale, store, sweep
 from tfkd.commands.recipes import (
     OF_ANY_RECIPE,
-    Cluster,
+    OnCluster,
     Out,
     Overrides,
     RecipeFile,
@@ -99,7 +99,7 @@ def run(
     lock_file: Annotated[
         Path | None, typer.Option(help="the lock file; default: NAME.teacher.lock beside the recipe")
     ] = None,
-    cluster: Cluster = None,
+    cluster: OnCluster = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
@@ -253,7 +253,7 @@ def compare(
     recipe: RecipeFile,
     overrides: Overrides = None,
     smoke: Smoke = False,
-    cluster: Cluster = None,
+    cluster: OnCluster = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkd.benchmark import TARGETS
-from tfkd.commands.recipes import Cluster, Out, Overrides, RecipeFile, Runs, read_recipe
+from tfkd.commands.recipes import OnCluster, Out, Overrides, RecipeFile, Runs, read_recipe
 from tfkd.commands.target_flags import changed, with_flags
 from tfkd.terminal import say, show
 
@@ -38,7 +38,7 @@ def fit(
     hours: Annotated[float | None, typer.Option(help="time for this call")] = None,
     *,
     plan: Annotated[bool, typer.Option("--plan", help="show what it would do and cost, and stop")] = False,
-    cluster: Cluster = None,
+    cluster: OnCluster = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
     **options: Any,

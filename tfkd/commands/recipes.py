@@ -21,7 +21,7 @@ Overrides = Annotated[
 ]
 Runs = Annotated[Path, typer.Option(help="folder of the runs")]
 Out = Annotated[Path, typer.Option(help="folder of the bundles")]
-Cluster = Annotated[
+OnCluster = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="do the long work on a Ray cluster: auto, or host:port of its head"),
 ]

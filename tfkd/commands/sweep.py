@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfkd.commands.recipes import Cluster, RecipeFile, Runs, Smoke, read_recipe
+from tfkd.commands.recipes import OnCluster, RecipeFile, Runs, Smoke, read_recipe
 from tfkd.errors import RequestError
 from tfkd.terminal import say, show
 
@@ -27,7 +27,7 @@ def sweep(
     training: Annotated[
         str | None, typer.Option(metavar="K/N", help="run one training of --list alone, e.g. 2/8")
     ] = None,
-    cluster: Cluster = None,
+    cluster: OnCluster = None,
     runs: Runs = Path("runs"),
 ) -> None:
     """Train several students from one soft-label store and compare them with their control."""

@@ -24,7 +24,7 @@ from tfkd.teachers.base import batches_of
 from tfkd.training.job import Store
 
 if TYPE_CHECKING:
-    from tfkd.store.soft_labels import Part
+    from tfkd.store.soft_labels import StorePart
 
 BLOCK = 1024  # images whose predictions are in memory at a time
 Predictor = Callable[[Any, int], Iterable[TeacherOutputs]]
@@ -70,7 +70,7 @@ class StoreJob:
     by_fold: Mapping[int, PreparedTeacher] = field(default_factory=dict)
 
 
-def fill(job: StoreJob, data: Dataset, progress: Progress, part: "Part | None" = None) -> StoreResult:
+def fill(job: StoreJob, data: Dataset, progress: Progress, part: "StorePart | None" = None) -> StoreResult:
     """Fills a store, or a part of one, or continues to fill it.
 
     Args:

@@ -23,12 +23,12 @@ from tfkd.pipeline.stages.teacher import TEACHER
 from tfkd.progress import Progress, Say
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of
-from tfkd.store.soft_labels import HEADER, PARTS, Part, join, read_object
+from tfkd.store.soft_labels import HEADER, PARTS, StorePart, join, read_object
 
 _COMMON = "common.json"  # what all parts must have in common
 
 
-def part_of(text: str, option: str = "--part") -> Part:
+def part_of(text: str, option: str = "--part") -> StorePart:
     """Returns the part that a text such as "2/8" names.
 
     Args:
@@ -41,10 +41,10 @@ def part_of(text: str, option: str = "--part") -> Part:
     number, slash, of = text.partition("/")
     if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 9999):
         raise RequestError(f"{option} {text} is not of the form 2/8, the second of eight, of at most 9,999.")
-    return Part(int(number), int(of))
+    return StorePart(int(number), int(of))
 
 
-def fill_part(recipe: Recipe, progress: Progress, runs: Path, part: Part) -> None:
+def fill_part(recipe: Recipe, progress: Progress, runs: Path, part: StorePart) -> None:
     """Fills one part of the stores of all teachers of a recipe, whose teachers must be finished.
 
     Any number of processes may fill parts at the same time, on machines that share the folder of the run. A part that
@@ -116,7 +116,7 @@ def _unfinished(context: RunContext) -> Iterator[tuple[int, Stage]]:
             context.progress.say(f"{stage.name}: finished")
 
 
-def _fill(context: RunContext, stage: Stage, job: StoreJob, part: Part) -> None:
+def _fill(context: RunContext, stage: Stage, job: StoreJob, part: StorePart) -> None:
     own = stage.folder / PARTS / f"{part.number}-of-{part.of}"
     with _in_turn(context.folder.path):
         if not (stage.folder / PARTS).is_dir():

@@ -209,7 +209,7 @@ class _Opened:
             os.close(descriptor)
 
 
-class Part(NamedTuple):
+class StorePart(NamedTuple):
     """A part of a store, which another process or machine may fill at the same time as others: number 1, 2, … of `of`.
 
     Its shards are listed in a file of its own; `join` joins the parts.
@@ -232,7 +232,7 @@ def write_soft_labels(
     header: dict[str, Any],
     predict: Callable[[Any, int], Iterable[TeacherOutputs]],
     progress: Callable[[int], None],
-    part: Part | None = None,
+    part: StorePart | None = None,
 ) -> None:
     """Fills a store, or extends it to more views, keeping the shards that earlier calls finished.
 
@@ -307,7 +307,7 @@ def finished_in_parts(folder: Path, header: dict[str, Any]) -> dict[str, Any]:
     return {name: found for each in lists if each.get(OWNER) == owner(header) for name, found in each.items()}
 
 
-def _begun(folder: Path, header: dict[str, Any], part: Part | None) -> dict[str, Any]:
+def _begun(folder: Path, header: dict[str, Any], part: StorePart | None) -> dict[str, Any]:
     """Returns the shards that earlier calls listed for a part of this store, or for all of it."""
     listed = read_object(folder / (part.listed_in if part else SHARDS)) or {}
     return listed if listed.get(OWNER) == owner(header) else {OWNER: owner(header)}
@@ -330,7 +330,7 @@ def shards_of(layout: Layout, images: int, view: int) -> list[Shard]:
     ]
 
 
-def shards_by_view(header: Mapping[str, Any], part: Part | None = None) -> dict[int, list[Shard]]:
+def shards_by_view(header: Mapping[str, Any], part: StorePart | None = None) -> dict[int, list[Shard]]:
     """Returns the shards of a store, or of one of its parts, by view.
 
     A part begins and ends where a batch of a teacher does, so that it predicts as one process would.
@@ -345,7 +345,7 @@ def shards_by_view(header: Mapping[str, Any], part: Part | None = None) -> dict[
     return found
 
 
-def rows(header: Mapping[str, Any], part: Part | None = None) -> int:
+def rows(header: Mapping[str, Any], part: StorePart | None = None) -> int:
     """Returns the number of predictions in a store, or in one of its parts."""
     return sum(shard.rows for shards in shards_by_view(header, part).values() for shard in shards)
 

@@ -36,7 +36,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Cores:
+class ChildCores:
     """The cores of a process.
 
     Attributes:
@@ -63,7 +63,7 @@ class Child:
         messages: readable when a message has come, or the process has ended.
     """
 
-    def __init__(self, work: Work, cores: Cores) -> None:
+    def __init__(self, work: Work, cores: ChildCores) -> None:
         # Pipes instead of queues, because queues need semaphores, and these need /dev/shm.
         start_server()
         self._work, self._time = work, ReportedTime(work.folder)
@@ -115,7 +115,7 @@ def _meaning(exitcode: int | None) -> str:
     return "see its output above"
 
 
-def _do(work: Work, cores: Cores, messages: Connection) -> None:
+def _do(work: Work, cores: ChildCores, messages: Connection) -> None:
     begin_child()
 
     def send(kind: str, value: Any) -> None:

@@ -4,7 +4,7 @@ import multiprocessing.connection
 from collections.abc import Callable
 
 from tfkd.progress import Advance, Progress, Say
-from tfkd.training.children import SAY, STEPS, Child, Cores, Work
+from tfkd.training.children import SAY, STEPS, Child, ChildCores, Work
 from tfkd.training.job import Job, StudentResult
 
 
@@ -37,7 +37,7 @@ def run_jobs(
                 while waiting and len(running) < at_a_time:
                     number, job = waiting.pop(0)
                     places[number] = min(set(range(at_a_time)) - {places[each] for each in running})
-                    running[number] = Child(training(job), Cores(threads, places[number] * threads))
+                    running[number] = Child(training(job), ChildCores(threads, places[number] * threads))
                 number = _ready(running)
                 kind, value = running[number].receive()
                 if kind == STEPS:

@@ -28,10 +28,10 @@ def executor_on(cluster: str | None, folder: Path, progress: Progress) -> Iterat
     if cluster is None:
         yield LocalExecutor()
         return
-    from tfkd.pipeline.cluster.connection import Connection
+    from tfkd.pipeline.cluster.connection import ClusterConnection
     from tfkd.pipeline.cluster.executor import ClusterExecutor
 
-    connection = Connection(cluster, folder, progress.say)
+    connection = ClusterConnection(cluster, folder, progress.say)
     try:
         yield ClusterExecutor(connection)
     finally:

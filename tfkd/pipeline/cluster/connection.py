@@ -9,7 +9,7 @@ from typing import Any
 
 from tfkd.errors import MachineError, TfkdError, of_the_machine
 from tfkd.pipeline.cluster.head import address_of, require_head
-from tfkd.pipeline.cluster.tasks import Finished
+from tfkd.pipeline.cluster.tasks import WorkFinished
 from tfkd.processes import FORKSERVER, begin_child, server_address, start, start_server
 from tfkd.progress import Advance, Say
 from tfkd.training.children import RESULT, SAY, STEPS, Work
@@ -18,7 +18,7 @@ _READY, _DONE, _ERROR = "ready", "done", "error"  # kinds of messages beside tho
 _END = 30.0  # seconds for leaving the cluster
 
 
-class Connection:
+class ClusterConnection:
     """The connection to a Ray cluster, in a child process, which connects while this one checks the examples.
 
     After an error the next call connects again.
@@ -70,7 +70,7 @@ class Connection:
         threads: int,
         advance: Advance,
         say: Say,
-        finished: Finished = lambda number, result: None,
+        finished: WorkFinished = lambda number, result: None,
     ) -> list[Any]:
         """Does some work on the cluster, and returns the results in order; see `Engine.run`.
 

@@ -13,7 +13,7 @@ from tfkd.errors import RequestError, cause, counted, enumerated
 from tfkd.pipeline.cluster.head import address_of, require_head
 from tfkd.pipeline.cluster.nodes import Home, Node, home_of, this_node
 from tfkd.pipeline.cluster.performing import greet, perform
-from tfkd.pipeline.cluster.tasks import Finished, Tasks
+from tfkd.pipeline.cluster.tasks import Tasks, WorkFinished
 from tfkd.progress import Advance, Say
 from tfkd.training.children import Work
 
@@ -116,7 +116,7 @@ class Engine:
         threads: int,
         advance: Advance,
         say: Say,
-        finished: Finished = lambda number, result: None,
+        finished: WorkFinished = lambda number, result: None,
     ) -> list[Any]:
         """Does some work on the cluster, and returns the results in order; see `Tasks.run`.
 

@@ -12,11 +12,11 @@ from tfkd.compress.job import CompressJob
 from tfkd.compress.results import CompressResult
 from tfkd.data import Dataset
 from tfkd.pipeline import filling
-from tfkd.pipeline.cluster.connection import Connection
+from tfkd.pipeline.cluster.connection import ClusterConnection
 from tfkd.pipeline.executor import Finished, LocalExecutor, threads_of
 from tfkd.pipeline.filling import StoreJob, StoreResult
 from tfkd.progress import Advance, Lines, Progress, Say, Silent
-from tfkd.store.soft_labels import PARTS, Part, join, most_parts, rows
+from tfkd.store.soft_labels import PARTS, StorePart, join, most_parts, rows
 from tfkd.training import workers
 from tfkd.training.children import Work
 from tfkd.training.job import Job, StudentResult, TeacherJob, TeacherResult
@@ -33,7 +33,7 @@ class ClusterExecutor:
         connection: the connection to the cluster.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ClusterConnection) -> None:
         self._connection = connection
 
     def prepare(self, job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResult:
@@ -67,7 +67,7 @@ class ClusterExecutor:
             return self._alone(Work(_fill, (job, data, None), "The store", job.folder, job.recipe.seed), progress)
         header = self._alone(Work(_opened, (job, data), "The store", job.folder, job.recipe.seed), progress)
         of = min(most_parts(header), _PARTS_A_PLACE * places)
-        works = [self._part(job, data, Part(number + 1, of)) for number in range(of)]
+        works = [self._part(job, data, StorePart(number + 1, of)) for number in range(of)]
         with progress.task("teacher predictions", rows(header), "views") as advance:
             first, *_ = self._connection.run(works, threads, advance, progress.say)
         join(job.folder, header)
@@ -75,7 +75,7 @@ class ClusterExecutor:
         return replace(first, views=rows(header), seconds=time.perf_counter() - start)
 
     @staticmethod
-    def _part(job: StoreJob, data: Dataset, part: Part) -> Work:
+    def _part(job: StoreJob, data: Dataset, part: StorePart) -> Work:
         folder = job.folder / PARTS / f"{part.number}-of-{part.of}"
         return Work(_fill, (job, data, part), f"Part {part} of the store", folder, job.recipe.seed)
 
@@ -117,7 +117,7 @@ def _opened(job: StoreJob, data: Dataset, advance: Advance, say: Say) -> dict[st
     return filling.header_of(job, data, _Told(say))
 
 
-def _fill(job: StoreJob, data: Dataset, part: Part | None, advance: Advance, say: Say) -> StoreResult:
+def _fill(job: StoreJob, data: Dataset, part: StorePart | None, advance: Advance, say: Say) -> StoreResult:
     return filling.fill(job, data, _Counted(advance) if part else _Told(say), part)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from tfkd.errors import TfkdError, of_the_machine
 from tfkd.pipeline.cluster.nodes import WORKING, Home, Node, alone_with, this_node
 from tfkd.processes import start_server
-from tfkd.training.children import RESULT, STEPS, Child, Cores, Work
+from tfkd.training.children import RESULT, STEPS, Child, ChildCores, Work
 
 NODE, ERROR = "node", "error"  # kinds of messages beside those of a child
 _BETWEEN = 0.5  # seconds between messages about steps
@@ -39,7 +39,7 @@ def perform(home: Home, giver: Node, boxed: list[Any], threads: int) -> Iterator
         home.enter(here.name)
         work: Work = ray.get(boxed[0])
         with alone_with(work.folder / WORKING):
-            yield from _messages(Child(work, Cores(threads)))
+            yield from _messages(Child(work, ChildCores(threads)))
     except TfkdError as error:
         yield ERROR, error, 0.0
     except Exception as error:

@@ -19,7 +19,7 @@ _WAIT = 1.0  # seconds for a message, before a look at the head
 _SILENT = 60.0  # seconds without a node at work
 _END = 20.0  # seconds for the end of a cancelled task
 
-Finished = Callable[[int, Any], None]
+WorkFinished = Callable[[int, Any], None]
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Tasks:
         self._running: dict[Any, _Attempt] = {}
         self._results: dict[int, Any] = {}
 
-    def run(self, works: Sequence[Work], finished: Finished) -> list[Any]:
+    def run(self, works: Sequence[Work], finished: WorkFinished) -> list[Any]:
         """Does some work and returns its results in order.
 
         Work whose worker is lost is done again, from its checkpoint, wherever there is room.
@@ -92,7 +92,7 @@ class Tasks:
     def _give_out(self, attempt: _Attempt) -> None:
         self._running[self._start(attempt.work)] = attempt
 
-    def _hear(self, task: Any, finished: Finished) -> None:
+    def _hear(self, task: Any, finished: WorkFinished) -> None:
         """Takes the next message of a task."""
         attempt = self._running[task]
         try:
