@@ -153,7 +153,7 @@ def test_a_damaged_photo_is_left_out_and_a_changed_file_is_noticed(tmp_path: Pat
 
 
 WRONG: Mapping[str, tuple[list[tuple[str, bytes]], str]] = {
-    "empty": ([], "hold no examples"),
+    "empty": ([], "1 tar file, such as .*, without an example"),
     "two photos": ([("1.jpg", photo(1)), ("1.png", photo(2)), ("1.cls", b"x")], "1.jpg and 1.png are one sample"),
     "two labels": (
         [("1.jpg", photo(1)), ("1.cls", b"x"), ("1.json", b'{"label": "y"}')],

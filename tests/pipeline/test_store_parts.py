@@ -158,6 +158,12 @@ def test_a_store_needs_a_part_or_a_join(home_of_nothing: Path) -> None:
     assert "exclude each other" in found
 
 
+def test_folds_are_left_to_a_run(home_of_nothing: Path) -> None:
+    for arguments in (["--part", "1/2"], ["--join"]):
+        found = fails(home_of_nothing, "store", RUN, "data.folds=5", *arguments)
+        assert "data.folds=5 has a store for every fold, which tfkd run fills" in found
+
+
 @pytest.fixture
 def home_of_nothing(tmp_path: Path) -> Path:
     """A folder with a recipe alone."""

@@ -21,7 +21,7 @@ import numpy as np
 from tfkd import machine, strict_json
 from tfkd.data import layout
 from tfkd.data.dataset import MAX_BYTES, UNLABELLED, Listing, Split
-from tfkd.errors import RequestError, cause, some
+from tfkd.errors import RequestError, cause, counted, some
 from tfkd.files import fingerprint, replacing
 from tfkd.inputs import kind_of
 from tfkd.inputs.kind import ExampleError, Reading
@@ -340,7 +340,7 @@ def _coded(values: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
 def _joined(files: Sequence[Path], indexes: Sequence[_TarIndex]) -> Shards:
     counts = [len(index.ends) for index in indexes]
     if not sum(counts):
-        raise RequestError(f"{files[0]} and the other tar files hold no examples. {_ADVICE}")
+        raise RequestError(f"{counted(len(files), 'tar file')}, such as {files[0]}, without an example. {_ADVICE}")
     before = np.cumsum([0, *(len(index.names) for index in indexes)])
     places = np.empty((sum(counts), 3), np.int64)
     places[:, 0] = np.repeat(np.arange(len(files)), counts)

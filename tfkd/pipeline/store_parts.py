@@ -12,7 +12,6 @@ from tfkd.pipeline import filling
 from tfkd.pipeline.cluster.nodes import WORKING, Node, alone_with, this_node
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.filling import StoreJob, images_in_transfer_set
-from tfkd.pipeline.fold_runs import require_no_folds
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.run import open_run, run_stages
 from tfkd.pipeline.spending import metered, open_account
@@ -61,7 +60,7 @@ def fill_part(recipe: Recipe, progress: Progress, runs: Path, part: StorePart) -
             run's folder.
         GateError: a teacher is not better than chance.
     """
-    require_no_folds(recipe, "store")
+    _require_no_folds(recipe)
     folder = RunFolder(runs / recipe.name)
     with locked(folder.path, shared=True):
         context = open_run(recipe, folder, progress)
@@ -76,7 +75,7 @@ def join_parts(recipe: Recipe, progress: Progress, runs: Path) -> None:
     Raises:
         RequestError: shards are missing or damaged, or another command works in the run's folder.
     """
-    require_no_folds(recipe, "store")
+    _require_no_folds(recipe)
     folder = RunFolder(runs / recipe.name)
     with locked(folder.path):
         context = open_run(recipe, folder, progress, keep=True)
@@ -92,6 +91,14 @@ def join_parts(recipe: Recipe, progress: Progress, runs: Path) -> None:
             join(stage.folder, own)
             progress.say(f"{stage.name}: joined")
         run_stages(context, SOFT_LABELS.name, folder.path)
+
+
+def _require_no_folds(recipe: Recipe) -> None:
+    if recipe.data.folds is not None:
+        raise RequestError(
+            f"data.folds={recipe.data.folds} has a store for every fold, which tfkd run fills, also with --cluster; use it "
+            "in place of tfkd store."
+        )
 
 
 def _require_teachers(context: RunContext, runs: Path) -> None:
