@@ -96,8 +96,7 @@ def join_parts(recipe: Recipe, progress: Progress, runs: Path) -> None:
 def _require_no_folds(recipe: Recipe) -> None:
     if recipe.data.folds is not None:
         raise RequestError(
-            f"data.folds={recipe.data.folds} has a store for every fold, which tfkd run fills, also with --cluster; use it "
-            "in place of tfkd store."
+            f"data.folds={recipe.data.folds} has a store for every fold, which tfkd run fills; use it instead."
         )
 
 
