@@ -280,9 +280,18 @@ def _training(variant: Variant, shared: Any, views: Any, pair: Any) -> Callable[
         model = Distiller(student, teachers=[shared.teacher])
     else:
         teacher = shared.teacher if variant.precision == "float32" else speed.in_bfloat16(shared.teacher)
-        model = speed.peer(teacher, student, keras.losses.KLDivergence())
+        model = speed.peer(_to_float32(teacher), _to_float32(student), keras.losses.KLDivergence())
     speed.compiled(model, variant.xla)
     return lambda number: speed.fitted(model, views.map(form).prefetch(2), pair)
+
+
+def _to_float32(network: Any) -> Any:
+    """Returns a network with float32 logits: the peer refuses a teacher and a student of different dtypes."""
+    import keras
+
+    if network.output.dtype == "float32":
+        return network
+    return keras.Model(network.input, keras.layers.Activation("linear", dtype="float32")(network.output))
 
 
 def _tiny(subject: Any) -> Any:

@@ -78,6 +78,17 @@ def test_several_machines_by_hand() -> None:
     assert students.seconds == pytest.approx(2500 * slowest_of(2, 0.1))
 
 
+def test_a_teacher_decodes_for_its_head_too() -> None:
+    teacher = planned(WORK, rates(), replace(ONE, gpus=8)).stage("teacher")
+    assert (teacher.seconds, teacher.bottleneck) == (pytest.approx(3 * 50_000 / 100 / 4), "decoding")
+    assert teacher.read == 3 * 50_000 * 1e5
+
+
+def test_trainings_that_do_not_divide_by_the_machines() -> None:
+    students = planned(replace(WORK, trainings=3), rates(), replace(ONE, machines=2)).stage("students")
+    assert students.machines == 2 and students.seconds == pytest.approx(2 * 2500 * slowest_of(2, 0.1))
+
+
 def test_without_a_gpu_the_cores_decode_and_compute_one_after_the_other() -> None:
     alone = rates(gpu=None)
     plan = planned(WORK, alone, replace(ONE, gpus=0))
