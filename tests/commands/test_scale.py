@@ -58,7 +58,7 @@ def test_a_plan_as_json_is_that_of_the_model_and_a_file_of_rates(
     assert cli.execute(options) == 0
     text = capsys.readouterr().out
     found = json.loads(text)
-    assert found["schema"] == "tfkd-scale-1" and found["command"].startswith("tfkd ") and found["machine"]["cores"]
+    assert found["schema"] == "tfkd-scale-1" and found["command"].startswith("tfkd") and found["machine"]["cores"]
     assert found["workload"]["examples"] == reference.EXAMPLES and found["assumed"] == [] and found["price"] is None
     work = reference.reference_workload(reference.reference_recipe(tmp_path))
     assert work.teachers == (TeacherWork("efficientnet_b0", 1, 4),)

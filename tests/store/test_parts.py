@@ -186,7 +186,7 @@ layout.MOST_ROWS = soft_labels._ALIGNED = 4
 
 def slow(images, view):
     for batch in teacher(images, view):
-        time.sleep(0.02)
+        time.sleep(0.3)
         yield batch
 
 write_soft_labels(Path(sys.argv[1]), HEADER, slow, lambda views: None, StorePart(int(sys.argv[2]), 2))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (the default 15 yields to every other test)
 STORE = 80_000_000  # bytes of each node's object store, which holds messages alone
 
 

@@ -49,7 +49,7 @@ def start(home: Path, name: str, address: str, streams: list[Path]) -> BaseProce
 
 def working(home: Path, name: str, stage: str) -> list[int]:
     """Waits until a checkpoint of a stage is written, and returns the processes that work on it."""
-    for _ in range(1200):
+    for _ in range(8000):
         checkpoints = list((home / name / "tiny" / stage).rglob("checkpoint.npz"))
         if checkpoints and (found := _holding(checkpoints[0].parent / ".working")):
             return found

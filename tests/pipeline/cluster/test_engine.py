@@ -72,7 +72,7 @@ def _after(other: Path, folder: Path) -> Any:
 
 
 def _refused_after(folder: Path, other: Path, advance: Any, say: Any) -> None:
-    for _ in range(600):
+    for _ in range(6000):
         if list(other.glob("pid-*")):
             break
         time.sleep(0.1)
@@ -118,7 +118,7 @@ def test_the_work_of_a_lost_node_is_done_elsewhere(cluster: Any, engine: Engine,
 
 
 def _wait_for(folder: Path, processes: int, names: str = "pid-*") -> None:
-    for _ in range(900):
+    for _ in range(6000):
         if len(list(folder.glob(names))) >= processes:
             return
         time.sleep(0.1)
@@ -126,7 +126,7 @@ def _wait_for(folder: Path, processes: int, names: str = "pid-*") -> None:
 
 
 def _ends(process: int) -> bool:
-    for _ in range(200):
+    for _ in range(600):
         try:
             os.kill(process, 0)
         except ProcessLookupError:

@@ -51,7 +51,7 @@ def waiting(folder: Path, advance: Advance, say: Say) -> str:
     """Runs until the file `go` is in the folder; leaves its process number behind."""
     (folder / f"pid-{os.getpid()}").touch()
     advance(1)
-    for _ in range(600):
+    for _ in range(6000):
         if (folder / "go").exists():
             return "went"
         time.sleep(0.1)
